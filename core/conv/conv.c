@@ -1,0 +1,130 @@
+/*
+ * conv.c - the public convolution: picks an algorithm for a pass and runs it.
+ *
+ * Algorithms, in the order they are asked; the first that fits the shape and pays is taken:
+ *
+ *   depthwise   one channel a group: memory-bound, one vector of channels along a row
+ *   winograd    F(4x4, 3x3): 3x3, stride 1, padding 1, one group, channels in whole vectors (16, 8
+ *               or 4 by instruction set); a third or more of its tiles' outputs inside the image
+ *               and 16 tiles in the batch.  Not in exact mode: its rounding error is 2 to 3 times
+ *               a direct sum's (relative RMS 4e-7 to 1.5e-6, test_conv.c)
+ *   direct      any kernel of at most 128 taps, stride, padding, dilation, groups; a plain float
+ *               sum per output
+ *   gemm        everything: im2col + BLIS; a second opinion, and what is left over
+ *   reference   everything, slow: loop nest in double, the specification; only on request
+ *
+ * Why.  Multiply-adds of the passes forward / data / weight per second and core (nominal: those of
+ * the plain sum), on 2 vCPU AMD EPYC with AVX-512, GFLOP/s of a peak of 266; another machine has
+ * other numbers and much the same order:
+ *
+ *                              winograd           direct             gemm
+ *   16>16   32x32  batch 128   310/309/300        204/204/180         51/ 72/ 43
+ *   64>64    8x8   batch 128   684/692/580        247/247/207        128/117/120
+ *   64>64   56x56  batch 16    596/614/548        247/247/215        152/157/138
+ *   256>256 14x14  batch 16    532/492/500        255/242/234        157/125/162
+ *   512>512  7x7   batch 16    511/521/524        229/219/211         98/ 53/157
+ *   3>16    32x32  batch 128       -              144/ - /112         24/ - / 13
+ *   3>64 7x7 stride 2, 224         -              226/ - /189         93/ - / 45
+ *   16>32 stride 2, 32x32          -              210/197/189         85/ 93/ 66
+ *   64>256 1x1 56x56               -              224/184/168        217/159/ 97
+ *   with AVX2 (peak 133), 16>16   334/336/268     122/123/108         88/ 26/ 80
+ *
+ * gemm copies every input value R*S times and, with few output channels, fills half of BLIS's
+ * register tile; direct copies each value about once and keeps its weights in cache.
+ *
+ * Elementwise work on the rows going in and out of a convolution has one place in each algorithm:
+ * isa/strip.h (direct), isa/winograd_tiles.h (winograd).
+ *
+ * The mode (trit_conv_set_mode, TRIT_CONV) says which algorithms may be asked.
+ */
+#include "conv/conv_algo.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NOT_READ (-1) /* the environment has not been looked at */
+#define BAD_NAME (-2) /* TRIT_CONV holds no mode's name         */
+
+static atomic_int mode = NOT_READ;
+static const char *const mode_names[] = {"auto", "exact", "gemm", "reference"};
+
+static int mode_from_environment(void) {
+    const char *wish = getenv("TRIT_CONV");
+    if (!wish || !*wish) return TRIT_CONV_AUTO;
+    for (int i = 0; i < 4; i++)
+        if (!strcmp(wish, mode_names[i])) return i;
+    return BAD_NAME;
+}
+
+static int current_mode(void) {
+    int m = atomic_load(&mode);
+    if (m == NOT_READ) atomic_store(&mode, m = mode_from_environment());
+    return m;
+}
+
+void trit_conv_set_mode(trit_conv_mode wanted) { atomic_store(&mode, (int)wanted); }
+
+trit_conv_mode trit_conv_get_mode(void) {
+    int m = current_mode();
+    return m < 0 ? TRIT_CONV_AUTO : (trit_conv_mode)m;
+}
+
+const conv_algo *const trit_conv_algos[] = {
+    &trit_conv_depthwise, &trit_conv_winograd,  &trit_conv_direct,
+    &trit_conv_gemm,      &trit_conv_reference, NULL,
+};
+
+static const conv_algo *choose(const trit_conv_geom *g, char pass) {
+    trit_conv_mode m = trit_conv_get_mode();
+    if (m == TRIT_CONV_REFERENCE) return &trit_conv_reference;
+    if (m == TRIT_CONV_GEMM) return &trit_conv_gemm;
+    for (const conv_algo *const *row = trit_conv_algos; *row; row++) {
+        const conv_algo *a = *row;
+        if (m == TRIT_CONV_EXACT && a->inexact) continue;
+        if (a->fits(g, pass) && (!a->pays || a->pays(g, pass))) return a;
+    }
+    return &trit_conv_reference;
+}
+
+const char *trit_conv_algorithm(const trit_conv_geom *g, char pass) {
+    return choose(g, pass)->name;
+}
+
+/* Refuses a misspelt TRIT_CONV rather than measuring something else than was asked for. */
+static trit_status check_mode(void) {
+    if (current_mode() != BAD_NAME) return TRIT_OK;
+    return trit_fail(TRIT_ERR_ARG, "TRIT_CONV=%s: expected auto, exact, gemm or reference",
+                     getenv("TRIT_CONV"));
+}
+
+static size_t bytes(int64_t a, int64_t b, int64_t c, int64_t d) {
+    return (size_t)(a * b * c * d) * sizeof(float);
+}
+
+static bool sums_are_empty(const trit_conv_geom *g) {
+    return g->N == 0 || g->P * g->Q == 0 || g->K == 0 || g->C == 0;
+}
+
+trit_status trit_conv_forward(const trit_conv_geom *g, const float *x, const float *w, float *y) {
+    TRIT_TRY(check_mode());
+    if (!sums_are_empty(g)) return choose(g, 'f')->forward(g, x, w, y);
+    memset(y, 0, bytes(g->N, g->P, g->Q, g->K));
+    return TRIT_OK;
+}
+
+trit_status trit_conv_backward_data(const trit_conv_geom *g, const float *dy, const float *w,
+                                    float *dx) {
+    TRIT_TRY(check_mode());
+    if (!sums_are_empty(g)) return choose(g, 'd')->backward_data(g, dy, w, dx);
+    memset(dx, 0, bytes(g->N, g->H, g->W, g->C));
+    return TRIT_OK;
+}
+
+trit_status trit_conv_backward_weight(const trit_conv_geom *g, const float *x, const float *dy,
+                                      float *dw) {
+    TRIT_TRY(check_mode());
+    if (!sums_are_empty(g)) return choose(g, 'w')->backward_weight(g, x, dy, dw);
+    memset(dw, 0, bytes(g->R, g->S, g->C / g->G, g->K));
+    return TRIT_OK;
+}

@@ -1,0 +1,224 @@
+/*
+ * conv_winograd.c - Winograd F(4x4, 3x3) for 3x3 kernels with stride 1 and padding 1, all three
+ * passes.  This file plans; isa/winograd_*.c compute.  The method stands in winograd.h.
+ *
+ * Two ways through memory, by the size of the transformed weights U (36/9 of the weights):
+ *
+ *   small   U fits the caches: it is computed once, and a unit takes some tile rows through input
+ *           transform, products and output transform in its own scratch
+ *   large   U would be written to and read from memory: the inputs of a chunk of tiles are
+ *           transformed once for all units, and a unit computes the weights of one output block,
+ *           uses them while they are hot, and produces that block of outputs
+ *
+ * Backward weight likewise keeps partial sums dU per slot when they are small, and lets one unit
+ * own a position when they are large.
+ */
+#include "conv/winograd.h"
+
+#include "conv/transpose.h"
+
+#define UNIT_TILES        48 /* tiles of a unit: V and M of 64 channels stay in a 1 MiB cache */
+#define LEAST_TILES       24 /* fewer and the register tiles are cut too small */
+#define UNITS_WANTED      16
+#define LEAST_FILL        3  /* a third of the outputs of all tiles must lie inside the image  */
+#define LEAST_BATCH_TILES 16 /* tiles of the batch that repay transforming the weights         */
+#define SMALL_U           ((int64_t)36 * 128 * 128 * 4) /* bytes of U that are kept whole */
+#define CHUNK_TILES       256                           /* large: tiles transformed at once */
+#define SLOT_BYTES        ((int64_t)4 << 20)  /* all dU together: what adding them may cost */
+#define SHARED_BYTES      ((int64_t)12 << 20) /* V and M of a chunk of backward weight */
+
+static const winograd_kernels *kernels(void) {
+    static const winograd_kernels *const sets[] = {&trit_winograd_generic, &trit_winograd_avx2,
+                                                   &trit_winograd_avx512};
+    return sets[trit_isa_level()];
+}
+
+static bool fits(const trit_conv_geom *g, char pass) {
+    (void)pass;
+    int64_t lanes = kernels()->lanes;
+    return g->R == 3 && g->S == 3 && g->stride_h == 1 && g->stride_w == 1 && g->pad_h == 1 &&
+           g->pad_w == 1 && g->dil_h == 1 && g->dil_w == 1 && g->G == 1 && g->C % lanes == 0 &&
+           g->K % lanes == 0;
+}
+
+static int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+/* F(4x4) saves three quarters of the multiplications; edge tiles that hang over the image and, with
+ * few tiles, the transforms of the weights eat into that. */
+static bool pays(const trit_conv_geom *g, char pass) {
+    (void)pass;
+    int64_t tiles = divide_up(g->H, 4) * divide_up(g->W, 4);
+    return LEAST_FILL * g->H * g->W >= 16 * tiles && g->N * tiles >= LEAST_BATCH_TILES;
+}
+
+static winograd_plan new_plan(const trit_conv_geom *g, int64_t in, int64_t out) {
+    winograd_plan p = {.images = g->N,
+                       .height = g->H,
+                       .width = g->W,
+                       .in = in,
+                       .out = out,
+                       .tile_rows = divide_up(g->H, 4),
+                       .tile_cols = divide_up(g->W, 4),
+                       .lanes = kernels()->lanes};
+    p.in_blocks = in / p.lanes;
+    p.cv = out % (2 * p.lanes) == 0 ? 2 : 1;
+    p.out_blocks = out / (p.cv * p.lanes);
+    p.all_rows = g->N * p.tile_rows;
+    p.u_position = in * p.cv * p.lanes + WINOGRAD_PAD;
+    p.u_block = WINOGRAD_POSITIONS * p.u_position;
+    return p;
+}
+
+/* Distances within V and M for at most `tiles` tiles. */
+static void plan_tiles(winograd_plan *p, int64_t tiles) {
+    p->v_block = (tiles + 1) * p->lanes;
+    p->v_position = p->in_blocks * p->v_block + WINOGRAD_PAD;
+    p->m_block = tiles * p->cv * p->lanes + p->lanes;
+    p->m_position = p->m_block + WINOGRAD_PAD;
+}
+
+/* Tile rows of a unit: about UNIT_TILES tiles, fewer when that leaves too few units. */
+static int64_t unit_rows(const winograd_plan *p) {
+    int64_t tiles = p->all_rows * p->tile_cols;
+    int64_t wanted = divide_up(tiles, LEAST_TILES);
+    if (wanted > UNITS_WANTED) wanted = UNITS_WANTED;
+    int64_t units = divide_up(tiles, UNIT_TILES);
+    int64_t rows = divide_up(p->all_rows, units > wanted ? units : wanted);
+    return rows < 1 ? 1 : rows;
+}
+
+static size_t floats(int64_t n) { return (size_t)n * sizeof(float); }
+
+/* ------------------------------------------------------------------ forward, backward data */
+
+static trit_status run_small(winograd_plan *p) {
+    const winograd_kernels *k = kernels();
+    p->rows = unit_rows(p);
+    plan_tiles(p, p->rows * p->tile_cols);
+    TRIT_TRY(trit_scratch_reserve(
+        floats(k->lines(p) + WINOGRAD_POSITIONS * (p->v_position + p->m_position))));
+    size_t bytes = floats(p->out_blocks * p->u_block);
+    p->u = trit_alloc(bytes);
+    if (!p->u) return TRIT_ERR_MEM;
+    trit_parallel(p->out_blocks * (p->in / WINOGRAD_CHANNELS), k->weights, p);
+    trit_parallel(divide_up(p->all_rows, p->rows), k->rows, p);
+    trit_free(p->u, bytes);
+    return TRIT_OK;
+}
+
+static trit_status run_large(winograd_plan *p) {
+    const winograd_kernels *k = kernels();
+    int64_t chunk = divide_up(CHUNK_TILES, p->tile_cols);
+    if (chunk > p->all_rows) chunk = p->all_rows;
+    p->rows = divide_up(chunk, divide_up(UNITS_WANTED, p->out_blocks));
+    plan_tiles(p, chunk * p->tile_cols);
+    int64_t need = p->u_block + WINOGRAD_POSITIONS * p->m_position;
+    TRIT_TRY(trit_scratch_reserve(floats(need > k->lines(p) ? need : k->lines(p))));
+    size_t bytes = floats(WINOGRAD_POSITIONS * p->v_position);
+    p->v = trit_alloc(bytes);
+    if (!p->v) return TRIT_ERR_MEM;
+    for (int64_t r = 0; r < p->all_rows; r += chunk) {
+        p->first_row = r;
+        p->end_row = r + chunk < p->all_rows ? r + chunk : p->all_rows;
+        trit_parallel(p->end_row - r, k->shared_input, p);
+        trit_parallel(divide_up(p->end_row - r, p->rows) * p->out_blocks, k->shared_products, p);
+    }
+    trit_free(p->v, bytes);
+    return TRIT_OK;
+}
+
+static trit_status run(winograd_plan *p) {
+    bool small = p->out_blocks * p->u_block * (int64_t)sizeof(float) <= SMALL_U + SMALL_U / 8;
+    return small ? run_small(p) : run_large(p);
+}
+
+static trit_status forward(const trit_conv_geom *g, const float *x, const float *w, float *y) {
+    winograd_plan p = new_plan(g, g->C, g->K);
+    p.source = x;
+    p.weights = w;
+    p.result = y;
+    return run(&p);
+}
+
+static trit_status backward_data(const trit_conv_geom *g, const float *dy, const float *w,
+                                 float *dx) {
+    size_t bytes;
+    float *transposed = trit_conv_transposed(g, w, &bytes);
+    if (!transposed) return TRIT_ERR_MEM;
+    winograd_plan p = new_plan(g, g->K, g->C);
+    p.source = dy;
+    p.weights = transposed;
+    p.turned = true;
+    p.result = dx;
+    trit_status status = run(&p);
+    trit_free(transposed, bytes);
+    return status;
+}
+
+/* ------------------------------------------------------------------ backward weight */
+
+static trit_status run_slots(winograd_plan *p, int64_t most) {
+    const winograd_kernels *k = kernels();
+    p->rows = unit_rows(p);
+    plan_tiles(p, p->rows * p->tile_cols);
+    p->m_position = p->out_blocks * p->m_block + WINOGRAD_PAD;
+    int64_t items = divide_up(p->all_rows, p->rows);
+    p->slots = most < items ? most : items;
+    TRIT_TRY(trit_scratch_reserve(
+        floats(k->lines(p) + WINOGRAD_POSITIONS * (p->v_position + p->m_position))));
+    size_t bytes = floats(p->slots * p->out_blocks * p->u_block);
+    p->du = trit_alloc(bytes);
+    if (!p->du) return TRIT_ERR_MEM;
+    trit_parallel(p->slots, k->slot, p);
+    trit_parallel(p->out_blocks * (p->in / WINOGRAD_CHANNELS), k->gradient, p);
+    trit_free(p->du, bytes);
+    return TRIT_OK;
+}
+
+static trit_status run_positions(winograd_plan *p) {
+    const winograd_kernels *k = kernels();
+    int64_t tile_bytes = WINOGRAD_POSITIONS * (p->in + p->out) * (int64_t)sizeof(float);
+    int64_t tiles = SHARED_BYTES / tile_bytes;
+    int64_t chunk = divide_up(tiles < UNIT_TILES ? UNIT_TILES : tiles, p->tile_cols);
+    if (chunk > p->all_rows) chunk = p->all_rows;
+    plan_tiles(p, chunk * p->tile_cols);
+    p->m_position = p->out_blocks * p->m_block + WINOGRAD_PAD;
+    p->slots = 1;
+    TRIT_TRY(trit_scratch_reserve(floats(k->lines(p))));
+    int64_t v = WINOGRAD_POSITIONS * p->v_position, m = WINOGRAD_POSITIONS * p->m_position;
+    size_t bytes = floats(v + m + p->out_blocks * p->u_block);
+    p->v = trit_alloc(bytes);
+    if (!p->v) return TRIT_ERR_MEM;
+    p->m = p->v + v;
+    p->du = p->m + m;
+    for (int64_t r = 0; r < p->all_rows; r += chunk) {
+        p->first_row = r;
+        p->end_row = r + chunk < p->all_rows ? r + chunk : p->all_rows;
+        trit_parallel(p->end_row - r, k->shared_input, p);
+        trit_parallel(WINOGRAD_POSITIONS, k->shared_position, p);
+    }
+    trit_parallel(p->out_blocks * (p->in / WINOGRAD_CHANNELS), k->gradient, p);
+    trit_free(p->v, bytes);
+    return TRIT_OK;
+}
+
+static trit_status backward_weight(const trit_conv_geom *g, const float *x, const float *dy,
+                                   float *dw) {
+    winograd_plan p = new_plan(g, g->C, g->K);
+    p.source = x;
+    p.dy = dy;
+    p.result = dw;
+    int64_t most = SLOT_BYTES / (p.out_blocks * p.u_block * (int64_t)sizeof(float));
+    if (most > UNITS_WANTED) most = UNITS_WANTED;
+    return most >= 4 ? run_slots(&p, most) : run_positions(&p);
+}
+
+const conv_algo trit_conv_winograd = {
+    .name = "winograd",
+    .inexact = true,
+    .fits = fits,
+    .pays = pays,
+    .forward = forward,
+    .backward_data = backward_data,
+    .backward_weight = backward_weight,
+};

@@ -1,0 +1,73 @@
+/*
+ * winograd.h - between the Winograd convolution and its kernels, one set per instruction set.
+ *
+ * F(4x4, 3x3): the image is cut into tiles of 4x4 outputs; with the 6x6 input under a tile,
+ *
+ *   Y = A^T [ (G g G^T) * (B^T d B) ] A
+ *
+ * where * is elementwise.  Summed over channels this is 36 matrix products, one per position of
+ * the 6x6 square, [tiles x C] by [C x K]: 36 multiplications for 16 outputs instead of 144.
+ *
+ *   U  weights     [output block][position][input channel][cv * lanes]
+ *   V  inputs      [position][input block][tile][lanes]
+ *   M  outputs     [position][tile][cv * lanes], one output block at a time
+ *
+ * "in" and "out" are C and K in forward, K and C in backward data (where weights are also turned
+ * by 180 degrees).  Backward weight runs the other way: dU = V^T (A dy A^T) per position, then
+ * dw = G^T dU G.
+ *
+ * Tiles are counted over the whole batch: tile row r is row r % tile_rows of image r / tile_rows.
+ */
+#ifndef TRIT_CONV_WINOGRAD_H
+#define TRIT_CONV_WINOGRAD_H
+
+#include "conv/conv_algo.h"
+
+#define WINOGRAD_POSITIONS 36
+/* Floats between positions beyond what they hold: power-of-two distances would put all 36 into the
+ * same few cache sets (twice the time for the weight transform). */
+#define WINOGRAD_PAD 80
+/* Input channels whose weights one unit transforms. */
+#define WINOGRAD_CHANNELS 4
+
+typedef struct {
+    int64_t images, height, width;
+    int64_t in, out;              /* channels summed over, channels produced            */
+    int64_t tile_rows, tile_cols; /* of one image                                      */
+    int64_t lanes, in_blocks;
+    int64_t cv, out_blocks; /* vectors of an output block, output blocks          */
+    bool turned;            /* backward data: weights turned and transposed       */
+
+    int64_t all_rows;            /* tile rows of the batch                              */
+    int64_t rows;                /* tile rows of one unit                               */
+    int64_t v_block, v_position; /* floats from block to block, position to position    */
+    int64_t m_block, m_position; /* m_block: from panel to panel, backward weight only  */
+    int64_t u_position, u_block;
+
+    const float *source;  /* [images,height,width,in]: x, or dy in backward data        */
+    const float *weights; /* [3,3,in,out]: w, or its transpose in backward data         */
+    const float *dy;      /* [images,height,width,out], backward weight only            */
+    float *result;        /* y or dx, or dw                                             */
+    float *u;             /* all of U, or NULL when units transform weights themselves  */
+    float *v, *m;         /* V and M of tile rows [first_row, end_row), shared by units */
+    int64_t first_row, end_row;
+    float *du; /* backward weight: [slots] of the shape of U                            */
+    int64_t slots;
+} winograd_plan;
+
+typedef struct {
+    int64_t lanes;
+    int64_t (*lines)(const winograd_plan *p); /* floats of scratch for transforms       */
+    trit_work weights;         /* unit = (output block, WINOGRAD_CHANNELS inputs): U    */
+    trit_work rows;            /* unit = group of tile rows: input, products, output    */
+    trit_work shared_input;    /* unit = tile row: shared V, and M when there is a dy   */
+    trit_work shared_products; /* unit = (group of tile rows, output block): weights,
+                                  products with shared V, output                        */
+    trit_work slot;            /* unit = slot: input, dy, products into du              */
+    trit_work shared_position; /* unit = position: products of shared V and M into du   */
+    trit_work gradient;        /* unit as for weights: dw from du                       */
+} winograd_kernels;
+
+extern const winograd_kernels trit_winograd_generic, trit_winograd_avx2, trit_winograd_avx512;
+
+#endif

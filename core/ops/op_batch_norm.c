@@ -1,0 +1,254 @@
+/*
+ * op_batch_norm.c - batch normalisation per channel (Ioffe & Szegedy 2015).
+ *
+ *   training:  mu = mean(x), v = mean((x - mu)^2) over the M values of a channel
+ *   eval:      mu, v = running statistics
+ *   y = (x - mu) / sqrt(v + eps) * weight + bias
+ *   training also:  running_mean += momentum (mu - running_mean)
+ *                   running_var  += momentum (v M/(M-1) - running_var)
+ *   training:  gx = weight/sqrt(v+eps) (gy - mean(gy) - xhat mean(gy xhat));  eval: without means
+ *
+ * Sums are taken of x minus the channel's first value: as that is one of the values,
+ * (mu - first)^2 <= M v, so the variance cannot cancel away however large the mean is.
+ * momentum = 0 leaves the running statistics untouched.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "kernels/kernels.h"
+#include "ops/ops.h"
+
+enum { TRAINING, MOMENTUM, EPS };
+enum { X, WEIGHT, BIAS, RUNNING_MEAN, RUNNING_VAR };
+enum { MEAN, INV_STD }; /* saved, f32[C] each */
+
+static const trit_param params[] = {
+    {.name = "training",
+     .def = 0,
+     .min = 0,
+     .max = 1,
+     .choices = TRIT_BOOL,
+     .doc = "use the batch's statistics and update the running ones"},
+    {.name = "momentum",
+     .def = 0.1,
+     .min = 0,
+     .max = 1,
+     .doc = "share of the batch in the running statistics"},
+    {.name = "eps", .def = 1e-5, .min = 0, .max = 1, .doc = "added to the variance"},
+    {0},
+};
+
+static int64_t channels(const trit_call *c) { return c->in[X]->shape.dim[1]; }
+
+static int64_t row_count(const trit_call *c) {
+    const int64_t C = channels(c);
+    return C ? trit_numel(c->in[X]) / C : 0;
+}
+
+static trit_status infer(const trit_call *c, trit_shape *out) {
+    static const char *const names[] = {"input", "weight", "bias", "running_mean", "running_var"};
+    const trit_shape *x = &c->in[X]->shape;
+    if (x->ndim != 2 && x->ndim != 4)
+        return trit_fail(TRIT_ERR_SHAPE, "batch_norm: input must be [N,C] or [N,C,H,W]: input %s",
+                         TRIT_TEXT(c->in[X]));
+    for (int i = WEIGHT; i <= RUNNING_VAR; i++)
+        TRIT_TRY(trit_op_vector(c, names[i], i, channels(c)));
+    const bool training = c->args.v[TRAINING][0] != 0;
+    if (training && row_count(c) < 2)
+        return trit_fail(TRIT_ERR_SHAPE,
+                         "batch_norm: training needs at least 2 values per channel: input %s",
+                         TRIT_TEXT(c->in[X]));
+    if (!training && (!c->in[RUNNING_MEAN] || !c->in[RUNNING_VAR]))
+        return trit_fail(TRIT_ERR_ARG,
+                         "batch_norm: without training it needs running_mean and "
+                         "running_var: input %s",
+                         TRIT_TEXT(c->in[X]));
+    *out = *x;
+    return TRIT_OK;
+}
+
+/* Everything a row kernel needs; rows start at `from`. */
+typedef struct {
+    int64_t C;
+    const float *x, *g, *mean, *a, *b, *d;
+    float *y;
+} job;
+
+static void moments_body(const void *context, int64_t from, int64_t count, double *s) {
+    const job *j = context;
+    trit_kernels()->row_moments(count, j->C, j->x + from * j->C, j->mean, s, s + j->C);
+}
+
+static void dots_body(const void *context, int64_t from, int64_t count, double *s) {
+    const job *j = context;
+    const int64_t at = from * j->C;
+    trit_kernels()->row_dots(count, j->C, j->g + at, j->x + at, j->mean, s, s + j->C);
+}
+
+static void norm_body(const void *context, int64_t from, int64_t count) {
+    const job *j = context;
+    const int64_t at = from * j->C;
+    trit_kernels()->row_norm(count, j->C, j->x + at, j->mean, j->a, j->b, j->y + at);
+}
+
+static void grad_body(const void *context, int64_t from, int64_t count) {
+    const job *j = context;
+    const int64_t at = from * j->C;
+    trit_kernels()->row_norm_grad(count, j->C, j->g + at, j->x + at, j->mean, j->a, j->b, j->d,
+                                  j->y + at);
+}
+
+/* Mean and 1/sqrt(var + eps) of the batch; running statistics follow. */
+static void settle_batch(trit_call *c, int64_t M, const double *sums, float *mean, float *inv_std) {
+    const int64_t C = channels(c);
+    const double eps = c->args.v[EPS][0], momentum = c->args.v[MOMENTUM][0];
+    for (int64_t k = 0; k < C; k++) {
+        const double offset = sums[k] / (double)M;
+        double var = sums[C + k] / (double)M - offset * offset;
+        if (var < 0) var = 0;
+        const double mu = (double)c->in[X]->data[k] + offset;
+        mean[k] = (float)mu;
+        inv_std[k] = (float)(1.0 / sqrt(var + eps));
+        if (momentum == 0) continue;
+        float *rm = c->in[RUNNING_MEAN] ? &c->in[RUNNING_MEAN]->data[k] : NULL;
+        float *rv = c->in[RUNNING_VAR] ? &c->in[RUNNING_VAR]->data[k] : NULL;
+        const double unbiased = var * (double)M / (double)(M - 1);
+        if (rm) *rm = (float)((1 - momentum) * (double)*rm + momentum * mu);
+        if (rv) *rv = (float)((1 - momentum) * (double)*rv + momentum * unbiased);
+    }
+}
+
+static void settle_running(const trit_call *c, float *mean, float *inv_std) {
+    const double eps = c->args.v[EPS][0];
+    for (int64_t k = 0; k < channels(c); k++) {
+        mean[k] = c->in[RUNNING_MEAN]->data[k];
+        inv_std[k] = (float)(1.0 / sqrt((double)c->in[RUNNING_VAR]->data[k] + eps));
+    }
+}
+
+static trit_status statistics(trit_call *c, float *mean, float *inv_std) {
+    const int64_t C = channels(c), M = row_count(c);
+    if (c->args.v[TRAINING][0] == 0) {
+        settle_running(c, mean, inv_std);
+        return TRIT_OK;
+    }
+    const job j = {.C = C, .x = c->in[X]->data, .mean = c->in[X]->data};
+    const size_t bytes = (size_t)(2 * C) * sizeof(double);
+    double *sums = trit_alloc(bytes);
+    if (!sums) return TRIT_ERR_MEM;
+    trit_status status = trit_sum_rows(M, C, 2, moments_body, &j, sums);
+    if (status == TRIT_OK) settle_batch(c, M, sums, mean, inv_std);
+    trit_free(sums, bytes);
+    return status;
+}
+
+static trit_status forward(trit_call *c) {
+    const int64_t C = channels(c);
+    const trit_shape vector = {1, {C}};
+    for (int i = MEAN; i <= INV_STD; i++)
+        TRIT_TRY(trit_tensor_new(&vector, TRIT_ROW_MAJOR, &c->saved[i]));
+    float *mean = c->saved[MEAN]->data, *inv_std = c->saved[INV_STD]->data;
+    TRIT_TRY(statistics(c, mean, inv_std));
+    const size_t bytes = (size_t)(2 * C) * sizeof(float);
+    float *a = trit_alloc(bytes), *b = a + C;
+    if (!a) return TRIT_ERR_MEM;
+    for (int64_t k = 0; k < C; k++) {
+        a[k] = inv_std[k] * (c->in[WEIGHT] ? c->in[WEIGHT]->data[k] : 1.0f);
+        b[k] = c->in[BIAS] ? c->in[BIAS]->data[k] : 0.0f;
+    }
+    const job j = {.C = C, .x = c->in[X]->data, .mean = mean, .a = a, .b = b, .y = c->out->data};
+    trit_each_rows(row_count(c), C, norm_body, &j);
+    trit_free(a, bytes);
+    return TRIT_OK;
+}
+
+/* gx = a gy + b (x - mu) + d, from sums of gy and of gy (x - mu). */
+static trit_status input_gradient(trit_call *c, const trit_tensor *gy, const double *sums,
+                                  trit_tensor *gx) {
+    const int64_t C = channels(c), M = row_count(c);
+    const float *inv_std = c->saved[INV_STD]->data;
+    const size_t bytes = (size_t)(3 * C) * sizeof(float);
+    float *a = trit_alloc(bytes), *b = a + C, *d = b + C;
+    if (!a) return TRIT_ERR_MEM;
+    const bool training = c->args.v[TRAINING][0] != 0;
+    for (int64_t k = 0; k < C; k++) {
+        const double is = (double)inv_std[k];
+        const double scale = is * (c->in[WEIGHT] ? (double)c->in[WEIGHT]->data[k] : 1.0);
+        a[k] = (float)scale;
+        b[k] = training ? (float)(-scale * is * is * sums[C + k] / (double)M) : 0.0f;
+        d[k] = training ? (float)(-scale * sums[k] / (double)M) : 0.0f;
+    }
+    const job j = {.C = C,
+                   .x = c->in[X]->data,
+                   .g = gy->data,
+                   .mean = c->saved[MEAN]->data,
+                   .a = a,
+                   .b = b,
+                   .d = d,
+                   .y = gx->data};
+    trit_each_rows(M, C, grad_body, &j);
+    trit_free(a, bytes);
+    return TRIT_OK;
+}
+
+static trit_status gradients(trit_call *c, trit_tensor *gy, double *sums, trit_tensor **gx) {
+    const int64_t C = channels(c);
+    const job j = {.C = C, .x = c->in[X]->data, .g = gy->data, .mean = c->saved[MEAN]->data};
+    if (c->want[WEIGHT] || c->want[BIAS] || c->args.v[TRAINING][0] != 0)
+        TRIT_TRY(trit_sum_rows(row_count(c), C, 2, dots_body, &j, sums));
+    for (int i = WEIGHT; i <= BIAS; i++)
+        if (c->want[i]) TRIT_TRY(trit_grad_new(c, i, &gx[i]));
+    if (c->want[X]) TRIT_TRY(trit_grad_reuse(c, X, gy, &gx[X]));
+    for (int64_t k = 0; k < C; k++) {
+        if (gx[WEIGHT])
+            gx[WEIGHT]->data[k] = (float)(sums[C + k] * (double)c->saved[INV_STD]->data[k]);
+        if (gx[BIAS]) gx[BIAS]->data[k] = (float)sums[k];
+    }
+    return gx[X] ? input_gradient(c, gy, sums, gx[X]) : TRIT_OK;
+}
+
+static trit_status backward(trit_call *c, trit_tensor *gy, trit_tensor **gx) {
+    const size_t bytes = (size_t)(2 * channels(c)) * sizeof(double);
+    double *sums = trit_alloc(bytes);
+    if (!sums) return TRIT_ERR_MEM;
+    trit_status status = gradients(c, gy, sums, gx);
+    trit_free(sums, bytes);
+    return status;
+}
+
+static const trit_case cases[] = {
+    {"[5,6,4,3]L;[6];[6];[6];[6]P", "training=true"},
+    {"[8,10];[10];[10];[10];[10]P", "training=true,eps=0.001"},
+    {"[2,3,7,7];[3];[3];[3];[3]P", ""},
+    {"[4,20]T;[20];[20];[20];[20]P", ""},
+    {"[3,40,2,2]L;[40];[40]", "training=true"},
+    {"[6,2];;", "training=true"},
+    {"[0,3,4,4];[3];[3];[3];[3]P", ""},
+    {"[1,1];[1];[1];[1];[1]P", ""},
+    {0},
+};
+
+const trit_op trit_op_batch_norm = {
+    .name = "batch_norm",
+    .doc = "batch_norm(x [, weight, bias, running_mean, running_var] [, {training, momentum, eps}])"
+           " -> y\n"
+           "Normalises every channel by the batch's or the running mean and variance.\n"
+           "shapes:  x [N,C] or [N,C,H,W], the others [C] -> y like x\n"
+           "eq:      y = (x - mean) / sqrt(var + eps) weight + bias (Ioffe & Szegedy 2015);\n"
+           "         var is biased here, unbiased in running_var\n"
+           "alloc:   in training running_mean and running_var are updated in place:\n"
+           "         running += momentum (batch - running)\n"
+           "threads: parallel over fixed blocks of rows, sums in at most 64 slots\n"
+           "exact:   relative 1e-5\n"
+           "errors:  other ranks; vectors that are not [C]; training on one value per channel;\n"
+           "         evaluation without running statistics\n",
+    .operands = "x,weight?,bias?,running_mean?,running_var?",
+    .params = params,
+    .nograd = 1u << RUNNING_MEAN | 1u << RUNNING_VAR,
+    .layout = TRIT_CHANNELS_LAST,
+    .infer = infer,
+    .forward = forward,
+    .backward = backward,
+    .grad = TRIT_GRAD_SMOOTH,
+    .cases = cases,
+};
