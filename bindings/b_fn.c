@@ -1,0 +1,111 @@
+/*
+ * b_fn.c - differentiable functions written in Lua: trit.fn{ forward =, backward = }.
+ *
+ * The call becomes an op of its own on the tape.  Its user data holds the Lua backward and what
+ * forward saved, in the registry; the core only sees function pointers.  A Lua error inside
+ * backward is caught here and travels on as a status and a sentence.
+ */
+#include "bind.h"
+
+typedef struct {
+    lua_State *L; /* the main state: backward runs while a script's call is on it */
+    int ref;      /* { backward = f, saved = {...}, result = tensor } in the registry */
+    trit_op op;
+} lua_function;
+
+static void release(void *user) {
+    lua_function *f = user;
+    luaL_unref(f->L, LUA_REGISTRYINDEX, f->ref);
+    free(f);
+}
+
+static trit_status infer(const trit_call *c, trit_shape *out) {
+    (void)c;
+    *out = (trit_shape){0};
+    return TRIT_OK;
+}
+
+/* Forward already ran in Lua; take its result over. */
+static trit_status forward(trit_call *c) {
+    lua_function *f = c->user;
+    lua_rawgeti(f->L, LUA_REGISTRYINDEX, f->ref);
+    lua_getfield(f->L, -1, "result");
+    trit_tensor **box = luaL_testudata(f->L, -1, TENSOR_MT);
+    trit_tensor *t = *box;
+    lua_pop(f->L, 2);
+    return trit_detach(t, &c->out);
+}
+
+/* Collect what the Lua backward returned: one gradient per operand, nil where not wanted. */
+static trit_status take_gradients(lua_State *L, trit_call *c, int first, trit_tensor **gx) {
+    for (int i = 0; i < c->n_in; i++) {
+        if (!c->want[i] || lua_isnil(L, first + i)) continue;
+        trit_tensor **box = luaL_testudata(L, first + i, TENSOR_MT);
+        if (!box || !*box)
+            return trit_fail(TRIT_ERR_ARG,
+                             "%s: backward must return a tensor for operand %d, got %s",
+                             c->op->name, i + 1, luaL_typename(L, first + i));
+        gx[i] = trit_tensor_retain(*box);
+    }
+    return TRIT_OK;
+}
+
+static trit_status backward(trit_call *c, trit_tensor *gy, trit_tensor **gx) {
+    lua_function *f = c->user;
+    lua_State *L = f->L;
+    int top = lua_gettop(L);
+    trit_status status = TRIT_OK;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, f->ref);
+    lua_getfield(L, top + 1, "backward");
+    lua_getfield(L, top + 1, "saved");
+    bind_push_tensor(L, trit_tensor_retain(gy));
+    if (lua_pcall(L, 2, c->n_in, 0) != LUA_OK)
+        status = trit_fail(TRIT_ERR_ARG, "%s: %s", c->op->name, luaL_tolstring(L, -1, NULL));
+    else
+        status = take_gradients(L, c, top + 2, gx);
+    lua_settop(L, top);
+    return status;
+}
+
+/* core.fn_apply(name, backward, saved, result, x1, x2, ...) -> y with history */
+static int l_fn_apply(lua_State *L) {
+    const char *name = luaL_checkstring(L, 1);
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    bind_tensor(L, 4);
+    trit_tensor *in[TRIT_MAX_IN], *y = NULL;
+    int n = lua_gettop(L) - 4;
+    if (n < 1 || n > TRIT_MAX_IN) bind_raise(L, "%s: takes 1 to %d tensors", name, TRIT_MAX_IN);
+    for (int i = 0; i < n; i++) in[i] = bind_tensor(L, 5 + i);
+    trit_tensor **box = bind_tensor_box(L);
+    lua_newtable(L);
+    static const char *const fields[] = {NULL, NULL, "backward", "saved", "result"};
+    for (int i = 2; i <= 4; i++) {
+        lua_pushvalue(L, i);
+        lua_setfield(L, -2, fields[i]);
+    }
+    lua_pushvalue(L, 1);
+    lua_setfield(L, -2, "name"); /* keeps op.name alive */
+    lua_function *f = calloc(1, sizeof *f);
+    if (!f) return bind_raise(L, "%s: out of memory", name);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+    f->L = lua_tothread(L, -1);
+    lua_pop(L, 1);
+    f->ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    f->op = (trit_op){.name = name,
+                      .doc = "",
+                      .operands = "x...",
+                      .strided = true,
+                      .infer = infer,
+                      .forward = forward,
+                      .makes_out = true,
+                      .backward = backward,
+                      .grad = TRIT_GRAD_SURROGATE};
+    bind_check(L, trit_apply(&f->op, in, n, NULL, f, release, &y));
+    bind_tensor_set(L, box, y); /* the box is on top: the table went to the registry */
+    return 1;
+}
+
+static const luaL_Reg functions[] = {{"fn_apply", l_fn_apply}, {NULL, NULL}};
+
+void trit_open_fn(lua_State *L);
+void trit_open_fn(lua_State *L) { luaL_setfuncs(L, functions, 0); }

@@ -1,0 +1,64 @@
+--- trit demo: the main job in about three minutes: make shapes10, train a small ResNet in float,
+-- ternarize copies with TGA and TWN, compare.
+
+local demo = { name = "demo", group = "train",
+  summary = "train a small ResNet in float, ternarize it with TGA and TWN, compare" }
+
+function demo.setup(parser)
+  parser:option("--epochs", "epochs of the float network"):default("14"):convert(tonumber)
+  parser:option("--tune", "epochs of each ternary copy"):default("4"):convert(tonumber)
+  parser:option("--seed", "initial weights, order, augmentation"):default("1"):convert(tonumber)
+  parser:option("--out", "directory of the runs"):default("runs/demo")
+  parser:option("--threads", "compute threads"):convert(tonumber)
+  parser:flag("--quiet", "no progress, only the table")
+  parser:flag("--json", "the table as JSON")
+end
+
+local BATCH = 128
+local FLOAT_LR, TUNE_LR, THRESHOLD_LR = 0.1, 0.02, 0.001
+local WEIGHT_DECAY = 5e-4
+
+local function train(trit, data, args, label, state)
+  local net = trit.models.resnet8 { classes = data.classes, seed = args.seed }
+  if state then net:load_state_dict(state) end
+  if label ~= "float" then trit.quantize(net, { { ".*", trit.quant.create(label) } }) end
+  local epochs = label == "float" and args.epochs or args.tune
+  local lr = label == "float" and FLOAT_LR or TUNE_LR
+  local optimizer = trit.optim.sgd(net:parameters(),
+    { lr = lr, momentum = 0.9, nesterov = true, weight_decay = WEIGHT_DECAY })
+  local result = trit.train { model = net, data = data, optimizer = optimizer, epochs = epochs,
+    schedule = trit.schedule.cosine { epochs = epochs }, lr_th = THRESHOLD_LR, label = label,
+    out = args.out .. "/" .. label, quiet = args.quiet }
+  trit.checkpoint.save(result.dir, { tensors = net:state_dict(), meta = { top1 = result.top1 } })
+  return net, result
+end
+
+local function print_table(rows)
+  print(("%-8s %8s %8s %8s %8s"):format("weights", "top-1", "zeros", "bits", "seconds"))
+  for _, r in ipairs(rows) do
+    print(("%-8s %7.2f%% %7.1f%% %8.2f %8.1f"):format(r.label, 100 * r.top1, 100 * r.zeros, r.bits,
+      r.seconds))
+  end
+end
+
+function demo.run(args)
+  local trit = require "trit"
+  if args.threads then trit.threads(args.threads) end
+  local data = trit.data.open("shapes10", { batch = BATCH, augment = { "flip" }, seed = args.seed })
+  local net, float = train(trit, data, args, "float")
+  local state = net:state_dict()
+  local rows = { float }
+  for _, method in ipairs { "tga", "twn" } do
+    local _, result = train(trit, data, args, method, state)
+    rows[#rows + 1] = result
+  end
+  if args.json then
+    print(require("dkjson").encode(rows))
+  else
+    print_table(rows)
+    print(("\nlook inside:  ./trit inspect %s/tga"):format(args.out))
+  end
+  return 0
+end
+
+return demo

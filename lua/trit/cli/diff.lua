@@ -1,0 +1,94 @@
+--- trit diff: how two runs differ in configuration and results.
+local flat = require "trit.flat"
+local runfile = require "trit.runfile"
+local term = require "trit.term"
+
+local diff = { name = "diff", group = "look", summary = "configuration and metric differences of two runs" }
+
+function diff.setup(parser)
+  parser:argument("a", "first run"):argname("RUN")
+  parser:argument("b", "second run"):argname("RUN")
+  parser:flag("--json", "one JSON document")
+end
+
+-- Best and last values of the validation and training series, by name.
+local function metrics(run)
+  local out = {}
+  for _, group in ipairs { "train", "val" } do
+    local series = run:series(group)
+    for name, values in pairs(series and series.n > 0 and series or {}) do
+      if type(values) == "table" and type(values[1]) == "number" and name ~= "step" then
+        out[group .. "." .. name] = values[series.n]
+      end
+    end
+    if series and series.top1 then
+      for _, v in ipairs(series.top1) do
+        if v == v then
+          out[group .. ".top1.best"] = math.max(out[group .. ".top1.best"] or v, v)
+        end
+      end
+    end
+  end
+  return out
+end
+
+local function compare(a, b, show)
+  local names, seen, out = {}, {}, {}
+  for _, t in ipairs { a, b } do
+    for name in pairs(t) do
+      if not seen[name] then names[#names + 1] = name end
+      seen[name] = true
+    end
+  end
+  table.sort(names)
+  for _, name in ipairs(names) do
+    local x, y = a[name], b[name]
+    local both_nan = x ~= x and y ~= y
+    if x ~= y and not both_nan then
+      out[#out + 1] = { name = name, a = x, b = y, text = { name, show(x), show(y) } }
+    end
+  end
+  return out
+end
+
+local function read(path)
+  local run, why = runfile.open(path)
+  if not run then return nil, why end
+  local config, message = run:config()
+  if not config then return nil, message end
+  return { path = path, config = flat.map(config), metrics = metrics(run) }
+end
+
+local function print_part(title, list, a, b)
+  if #list == 0 then
+    print(title .. ": no difference")
+    return
+  end
+  local rows = {}
+  for i, d in ipairs(list) do rows[i] = d.text end
+  print(title .. "\n" .. term.table({ "", a, b }, rows) .. "\n")
+end
+
+function diff.run(args)
+  local a, why = read(args.a)
+  if not a then return nil, why end
+  local b, message = read(args.b)
+  if not b then return nil, message end
+  local config = compare(a.config, b.config, function(v) return v == nil and "-" or tostring(v) end)
+  local values = compare(a.metrics, b.metrics, function(v) return term.number(v, "%.6g") end)
+  if args.json then
+    local function plain(list)
+      local out = {}
+      for _, d in ipairs(list) do out[d.name] = { a = d.a, b = d.b } end
+      return out
+    end
+    print(require("trit.json").encode({ a = a.path, b = b.path, config = plain(config),
+                                        metrics = plain(values) }, { indent = true }))
+    return 0
+  end
+  print_part("config", config, a.path, b.path)
+  print_part("metrics (last values)", values, a.path, b.path)
+  return 0
+end
+
+return diff

@@ -1,0 +1,35 @@
+--- trit.help "conv2d": what an op, quantizer or optimizer does, from its descriptor.
+
+local core = require "trit.core"
+
+local help = {}
+
+local function options(params)
+  local lines = {}
+  for _, p in ipairs(params or {}) do
+    local range = p.choices and table.concat(p.choices, "|") or ("[%g, %g]"):format(p.min, p.max)
+    lines[#lines + 1] = ("  %-16s %s  (default %s; %s)"):format(p.name, p.doc, tostring(p.default), range)
+  end
+  return #lines > 0 and "options:\n" .. table.concat(lines, "\n") .. "\n" or ""
+end
+
+--- Print the help of `name`; without a name, list everything that has help.
+function help.help(name)
+  if not name then
+    local names = {}
+    for op in pairs(core.ops) do names[#names + 1] = op end
+    table.sort(names)
+    print("ops: " .. table.concat(names, ", "))
+    print("quantizers: " .. table.concat(require("trit.quant").list(), ", "))
+    return
+  end
+  local info = core.op_info(name)
+  if not info then
+    local ok, found = pcall(require("trit.quant").info, name)
+    info = ok and found
+  end
+  if not info then error(("help: nothing is called %q"):format(name), 2) end
+  io.write(info.doc, info.doc:sub(-1) == "\n" and "" or "\n", options(info.params))
+end
+
+return help

@@ -1,0 +1,10 @@
+--- What the maker of a trainable tensor asks of optimizers:
+-- hints[tensor] = { decay =, grad_limit =, lr_scale = }.
+--
+--   decay       false: weight decay passes this tensor by, unless its group sets weight_decay itself
+--   grad_limit  the gradient is clamped to +-grad_limit before the update, unless its group says
+--   lr_scale    times the learning rate of its group
+--
+-- Keys are weak: a hint lives as long as its tensor.
+
+return setmetatable({}, { __mode = "k" })

@@ -1,0 +1,40 @@
+--- nn.conv2d { in, out, kernel =, stride = 1, padding = 0, dilation = 1, groups = 1, bias = false,
+-- seed = 0 }: x [N,in,H,W] -> [N,out,P,Q].
+--
+-- weight [out, in/groups, kh, kw], drawn from N(0, 2 / (kh kw out)) (methods 1.7); bias starts at 0.
+
+local core = require "trit.core"
+local Module = require "trit.nn.module"
+local weight = require "trit.nn.weight"
+
+local Conv2d = Module.class("conv2d")
+
+local STREAM_INIT = 1
+
+function Conv2d:init(o)
+  local cin, cout, k = o[1], o[2], o.kernel
+  if not (cin and cout and k) then error("conv2d: needs { in, out, kernel = k }", 3) end
+  local kh, kw = k, k
+  if type(k) == "table" then kh, kw = k[1], k[2] end
+  local groups = o.groups or 1
+  local std = math.sqrt(2 / (kh * kw * cout))
+  self.weight = core.randn({ cout, cin // groups, kh, kw },
+    { std = std, seed = o.seed or 0, stream = STREAM_INIT, layout = "hwio" }):requires_grad(true)
+  if o.bias then self.bias = core.zeros({ cout }):requires_grad(true) end
+  self.options = { stride = o.stride or 1, padding = o.padding or 0, dilation = o.dilation or 1,
+    groups = groups }
+end
+
+function Conv2d:forward(x)
+  local w, s = weight.effective(self)
+  return core.ops.conv2d(x, w, rawget(self, "bias"), s, self.options)
+end
+
+function Conv2d:set_quantizer(q) weight.set_quantizer(self, q) end
+
+function Conv2d:extra()
+  local s = self.weight:shape()
+  return ("%d, %d, kernel=%dx%d, stride=%s"):format(s[2], s[1], s[3], s[4], tostring(self.options.stride))
+end
+
+return Conv2d

@@ -1,0 +1,20 @@
+--- nn.dropout { p = 0.5, seed = 0 }: zero each number with probability p, divide the rest by 1 - p.
+-- Off in evaluation.  The mask is a function of (seed, call, element).
+
+local core = require "trit.core"
+local Module = require "trit.nn.module"
+
+local Dropout = Module.class("dropout")
+
+function Dropout:init(o)
+  o = o or {}
+  self.p, self.seed, self.calls = o.p or 0.5, o.seed or 0, 0
+end
+
+function Dropout:forward(x)
+  if not self.training then return x end
+  self.calls = self.calls + 1
+  return core.ops.dropout(x, { p = self.p, seed = self.seed, call = self.calls })
+end
+
+return Dropout

@@ -1,0 +1,33 @@
+--- nn.linear { in, out, bias = true, seed = 0 }: x [N,in] -> [N,out], y = x w' + b.
+--
+-- weight [out, in], Kaiming normal by fan-in, N(0, 2 / in) (methods 1.7); bias starts at 0.
+
+local core = require "trit.core"
+local Module = require "trit.nn.module"
+local weight = require "trit.nn.weight"
+
+local Linear = Module.class("linear")
+
+local STREAM_INIT = 1
+
+function Linear:init(o)
+  local nin, nout = o[1], o[2]
+  if not (nin and nout) then error("linear: needs { in, out }", 3) end
+  self.weight = core.randn({ nout, nin },
+    { std = math.sqrt(2 / nin), seed = o.seed or 0, stream = STREAM_INIT }):requires_grad(true)
+  if o.bias ~= false then self.bias = core.zeros({ nout }):requires_grad(true) end
+end
+
+function Linear:forward(x)
+  local w, s = weight.effective(self)
+  return core.ops.linear(x, w, rawget(self, "bias"), s)
+end
+
+function Linear:set_quantizer(q) weight.set_quantizer(self, q) end
+
+function Linear:extra()
+  local s = self.weight:shape()
+  return ("%d, %d"):format(s[2], s[1])
+end
+
+return Linear

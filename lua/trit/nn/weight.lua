@@ -1,0 +1,23 @@
+--- What layers with a weight share: its quantizer.
+--
+-- mode.scale_only is set by the trainer during TGA's threshold pass: then the layer takes the
+-- quantized weight as a constant and its scale S as the thing to differentiate, so that no weight
+-- gradient is computed (dL/dS = <dL/dy, y - b> / S, methods 1.4, 1.5).
+
+local weight = { mode = { scale_only = false } }
+
+--- The effective weight of layer `m`, and in the scale-only pass its scale (else nil).
+function weight.effective(m)
+  local q = m.quantizer
+  if not q then return m.weight, nil end
+  if weight.mode.scale_only and q:scale_only() then return q:scale_node(m.weight) end
+  return q(m.weight), nil
+end
+
+--- Give layer `m` its own quantizer, or take it away (nil): the layer is float again.
+function weight.set_quantizer(m, q)
+  rawset(m, "quantizer", q)
+  if q then q:reset(m.weight) end
+end
+
+return weight

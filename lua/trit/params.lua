@@ -1,0 +1,107 @@
+--- trit.params: the options of a script, declared once, read everywhere.
+--
+--   local p = trit.params {
+--     delta  = { 0.05, min = 0, max = 1, doc = "threshold, fraction of max|w|" },
+--     epochs = { 30, doc = "passes over the training set" },
+--     model  = { "resnet20", choices = { "resnet8", "resnet20" } },
+--   }
+--   p.delta
+--
+-- Every field is a --NAME of `trit run`, an axis of `trit sweep`, and is stored in the run file.  The
+-- default's type is the option's type; whole-number defaults take whole numbers.  Reading a field that
+-- was not declared is an error; the table cannot be written.
+
+local core = require "trit.core"
+
+local params = {}
+
+local function fail(fmt, ...) core.raise(fmt:format(...)) end
+
+local function sorted(t)
+  local names = {}
+  for name in pairs(t) do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
+
+local function parse(name, text, default)
+  if type(default) == "number" then
+    local v = tonumber(text)
+    if not v then fail("option --%s takes a number, not %q", name, text) end
+    if math.type(default) == "integer" then
+      local whole = math.tointeger(v)
+      if not whole then fail("option --%s takes a whole number, not %s", name, text) end
+      return whole
+    end
+    return v
+  elseif type(default) == "boolean" then
+    local words = { ["true"] = true, ["1"] = true, yes = true, on = true,
+      ["false"] = false, ["0"] = false, no = false, off = false }
+    if words[text] == nil then fail("option --%s takes true or false, not %q", name, text) end
+    return words[text]
+  end
+  return text
+end
+
+local function check(name, v, row)
+  if row.min and v < row.min or row.max and v > row.max then
+    fail("option --%s is %s but must lie in [%s, %s]", name, v, row.min or "-inf", row.max or "inf")
+  end
+  if row.choices then
+    for _, c in ipairs(row.choices) do
+      if c == v then return v end
+    end
+    fail("option --%s is %q but must be one of %s", name, tostring(v), table.concat(row.choices, ", "))
+  end
+  return v
+end
+
+--- Help text of a declaration, one line per option.
+function params.help(declared)
+  local lines = {}
+  for _, name in ipairs(sorted(declared)) do
+    local row = declared[name]
+    local choices = row.choices and " (" .. table.concat(row.choices, ", ") .. ")" or ""
+    lines[#lines + 1] = ("  --%-16s %s%s  [default: %s]"):format(name, row.doc or "", choices,
+      tostring(row[1]))
+  end
+  return table.concat(lines, "\n")
+end
+
+--- Declare options; values come from the command line (trit.context) where given.
+function params.declare(declared)
+  local ok, context = pcall(require, "trit.context")
+  local given = ok and context.argv or {}
+  local values = {}
+  for _, name in ipairs(sorted(declared)) do
+    local row = declared[name]
+    if type(row) ~= "table" or row[1] == nil then
+      fail("params: %s must be { default, doc = ... }", name)
+    end
+    local v = row[1]
+    if given[name] ~= nil then v = parse(name, given[name], row[1]) end
+    values[name] = check(name, v, row)
+  end
+  for _, name in ipairs(sorted(given)) do
+    if declared[name] == nil then
+      fail("unknown option --%s; this script has: --%s", name, table.concat(sorted(declared), ", --"))
+    end
+  end
+  if ok then
+    context.declared, context.params = declared, values
+    if context.on_params then context.on_params(declared, values) end
+  end
+  return setmetatable({}, {
+    __index = function(_, key)
+      if values[key] == nil then
+        error(("params has no option %q; declared: %s"):format(tostring(key),
+          table.concat(sorted(declared), ", ")), 2)
+      end
+      return values[key]
+    end,
+    __newindex = function(_, key) error(("params are read-only: %s"):format(tostring(key)), 2) end,
+    __pairs = function() return next, values, nil end,
+  })
+end
+
+return params

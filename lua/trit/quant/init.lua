@@ -1,0 +1,202 @@
+--- trit.quant: weight quantizers.
+--
+--   local q = trit.quant.tga { init = 0.05 }      -- also trit.quant.create("tga", { ... })
+--   q:reset(w)                                     -- first values of its parameters, from the weights
+--   local wq = q(w)                                -- same shape as w, differentiable
+--   q:codes()  q:scale()  q:parameters()  q.delta
+--
+-- Every quantizer of trit.quant.list() is used this way; trit.help "tga" explains one, and
+-- trit.quant.define makes a new one in Lua (trit.quant.define).
+
+local core = require "trit.core"
+local hints = require "trit.hints"
+
+local quant = {}
+
+local Quantizer = {}
+
+-- Trainable parameters are fields of the object, beside name and options: q.delta.
+Quantizer.__index = Quantizer
+
+local function each_learn(q)
+  return ipairs(q.learn)
+end
+
+local function ready(q)
+  for _, p in each_learn(q) do
+    if not rawget(q, p.name) then return false end
+  end
+  return q.was_reset
+end
+
+local function parameter_list(q)
+  local list = {}
+  for i, p in each_learn(q) do list[i] = rawget(q, p.name) end
+  return list
+end
+
+-- Tensor `t` becomes parameter k, with what it asks of optimizers.
+local function adopt(q, k, t)
+  local decay, limit = q.handle:learn_hints(k)
+  local p = q.learn[k]
+  hints[t] = { decay = decay, grad_limit = limit, lr_scale = p.lr_scale }
+  rawset(q, p.name, t:requires_grad(true))
+end
+
+-- Make tensors for parameters that have none or another shape; keep the others, so that optimizers
+-- that hold them stay connected.
+local function make_parameters(q, w)
+  for k, p in each_learn(q) do
+    local fresh, old = q.handle:new_learn(k, w), rawget(q, p.name)
+    local same = old and table.concat(old:shape(), ",") == table.concat(fresh:shape(), ",")
+    if not same then
+      adopt(q, k, fresh)
+    end
+  end
+end
+
+--- (Re)initialise the parameters from weights `w`; tensors that fit are kept and overwritten.
+function Quantizer:reset(w)
+  make_parameters(self, w)
+  self.handle:reset(w, table.unpack(parameter_list(self)))
+  self.was_reset = true
+  return self
+end
+
+--- w' = q(w): the effective weights, an autograd node.  The first call resets when nobody has.
+function Quantizer:__call(w)
+  if not ready(self) then self:reset(w) end
+  return self.handle:apply(w, table.unpack(parameter_list(self)))
+end
+
+--- Can the parameters be trained through the scale alone, without weight gradients?
+function Quantizer:scale_only() return self.handle:scale_only() end
+
+--- w', S: the quantized weights as a constant and their scale [rows] as the node to differentiate, for
+-- passes that train thresholds only.  Quantizes once.  Needs q:scale_only().
+function Quantizer:scale_node(w)
+  if not ready(self) then self:reset(w) end
+  local list = parameter_list(self)
+  local old = core.grad_enabled(false)
+  local ok, wq = pcall(self.handle.apply, self.handle, w, table.unpack(list))
+  core.grad_enabled(old)
+  if not ok then error(wq, 0) end
+  return wq, self.handle:scale_node(w, table.unpack(list))
+end
+
+--- Codes of the last call: -1, 0, 1 in the shape of the weights ([terms, ...] for several terms).
+function Quantizer:codes() return self.handle:codes() end
+
+--- Scales of the last call: [rows], or [rows, terms]; of the positive side where they differ.
+function Quantizer:scale() return self.handle:scale() end
+
+--- Magnitudes of the negative side, shaped like scale().
+function Quantizer:scale_neg() return self.handle:scale_neg() end
+
+--- Trainable parameters by name; sorted names give the order everywhere.
+function Quantizer:parameters()
+  local named = {}
+  for _, p in each_learn(self) do named[p.name] = rawget(self, p.name) end
+  return named
+end
+
+local function find_learn(q, name)
+  for k, p in each_learn(q) do
+    if p.name == name then return p, k end
+  end
+  error(("%s has no parameter %q"):format(q.name, tostring(name)), 3)
+end
+
+--- Does parameter `name` belong to the threshold group?
+function Quantizer:is_threshold(name) return find_learn(self, name).threshold end
+
+--- Per row: { mu, sigma, center, count, delta, z, scale, scale_neg, clip_active,
+-- occupancy = { share of -1, 0, 1 } }, numbers the method has not are nil; with several terms `terms`
+-- lists delta ... occupancy of each.  Of the last call, or, with weights given, of those.
+function Quantizer:stats(w)
+  if w then
+    local old = core.grad_enabled(false)
+    local ok, e = pcall(self, w)
+    core.grad_enabled(old)
+    if not ok then error(e, 0) end
+  end
+  return self.handle:stats()
+end
+
+--- Storage in bits per weight: 2 for each term, and after a call its scales, 32 bits each.
+function Quantizer:bits()
+  local terms, rows, n = self.handle:layout()
+  local bits = 2 * terms
+  if n and n > 0 then bits = bits + 32 * terms * rows * self.scales_per_row / n end
+  return bits
+end
+
+--- The parameters as name -> tensor; empty before the first reset.
+function Quantizer:state_dict() return self:parameters() end
+
+--- Copy parameters in.  Without a reset before, they take the saved shapes.
+function Quantizer:load_state_dict(state)
+  for name in pairs(state) do find_learn(self, name) end
+  for k, p in each_learn(self) do
+    local saved, mine = state[p.name], rawget(self, p.name)
+    if not saved then core.raise(("%s: the state has no parameter %s"):format(self.name, p.name)) end
+    if mine then
+      mine:copy(saved)
+    else
+      adopt(self, k, saved:clone())
+    end
+  end
+  self.was_reset = true
+  return self
+end
+
+local function wrap(name, options)
+  local handle = core.quantizer(name, options)
+  local info = core.quant_info(name)
+  local self = { name = name, handle = handle, options = handle:options(), learn = info.learn,
+    given = options, scales_per_row = #info.learn > 1 and #info.learn or 1, was_reset = false }
+  return setmetatable(self, Quantizer)
+end
+
+--- A copy with the same options and, if there are any yet, the same parameter values.
+function Quantizer:clone()
+  local q = wrap(self.name, self.given)
+  if ready(self) and #self.learn > 0 then q:load_state_dict(self:state_dict()) end
+  return q
+end
+
+function Quantizer:__tostring()
+  local changed = {}
+  for _, p in ipairs(core.quant_info(self.name).params) do
+    local v = self.options[p.name]
+    if type(v) == "table" then v = "{" .. table.concat(v, ",") .. "}" end
+    if v ~= p.default then changed[#changed + 1] = ("%s=%s"):format(p.name, tostring(v)) end
+  end
+  return ("%s{%s}"):format(self.name, table.concat(changed, ", "))
+end
+
+--- A quantizer by name: trit.quant.create("tga", { init = 0.1 }).
+function quant.create(name, options) return wrap(name, options) end
+
+--- Names of all quantizers, those defined in Lua last.
+function quant.list() return core.quant_list() end
+
+--- { name, doc, params = { { name, default, min, max, choices, doc } ... },
+-- learn = { { name, doc, threshold, decay, lr_scale } ... }, properties, cases } of one.
+function quant.info(name) return core.quant_info(name) end
+
+--- Is x a quantizer object?
+function quant.is(x) return type(x) == "table" and getmetatable(x) == Quantizer end
+
+--- Define a quantizer in Lua; see trit.quant.define.
+function quant.define(definition) return require("trit.quant.define").define(quant, definition, Quantizer) end
+
+--- Run the property tests and gradient checks on a quantizer by name; true, or raises the first
+-- violation (trit.quant.check).
+function quant.check(name, options) return require("trit.quant.check").check(quant, name, options) end
+
+for _, name in ipairs(core.quant_list()) do
+  quant[name] = function(options) return wrap(name, options) end
+end
+
+return quant

@@ -1,0 +1,54 @@
+--- Run a script of the user: errors carry the user's line and no inner traceback.
+
+local script = {}
+
+local function is_library(source)
+  return source:match("^@.*lua/trit/") or source:match("^@.*lua/5%.4/trit/")
+end
+
+--- "file:line: " of the innermost frame that is not the library's; "" if there is none.
+local function where()
+  local level = 3
+  while true do
+    local frame = debug.getinfo(level, "Sl")
+    if not frame then return "" end
+    if frame.currentline > 0 and not is_library(frame.source) then
+      return ("%s:%d: "):format(frame.short_src, frame.currentline)
+    end
+    level = level + 1
+  end
+end
+
+local function handler(err)
+  if type(err) == "table" and err.exit then return err end
+  local text = tostring(err)
+  if text:match("^[^\n:]*lua/[^\n:]*trit/[^\n:]*:%d+: ") then
+    local own = where()
+    if own ~= "" then text = text:gsub("^[^\n]-:%d+: ", function() return own end, 1) end
+  end
+  if os.getenv("TRIT_TRACE") then
+    text = debug.traceback(text, 2)
+  else -- the places searched are no news
+    text = text:gsub("(module '[^']*' not found):\n.*", "%1")
+  end
+  return { exit = text:match("interrupted!$") and 130 or 1, message = text }
+end
+
+--- script.run(path, ...): load and call the file with `...` as its arguments, `arg` set as lua does.
+-- Returns true and the script's results, or false and { exit =, message = }.
+function script.run(path, ...)
+  local chunk, message
+  if path == "-" then
+    chunk, message = load(io.read("a"), "=stdin")
+  else
+    local file, why = io.open(path)
+    if not file then return false, { exit = 1, message = "cannot open " .. why } end
+    file:close()
+    chunk, message = loadfile(path)
+  end
+  if not chunk then return false, { exit = 1, message = message } end
+  _G.arg = { [0] = path, ... }
+  return xpcall(chunk, handler, ...)
+end
+
+return script
