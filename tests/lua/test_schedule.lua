@@ -1,0 +1,66 @@
+-- tier: fast
+-- Learning-rate tables against reference values, and what a user may get wrong.
+local schedule = require "trit.schedule"
+local golden = require "tests.lua.golden"
+
+local makers = {
+  constant = function() return schedule.constant() end,
+  step = function(a) return schedule.step { every = a.step_size, factor = a.gamma } end,
+  multistep = function(a) return schedule.multistep { milestones = a.milestones, factors = a.gammas } end,
+  exponential = function(a) return schedule.exponential { factor = a.gamma } end,
+  cosine = function(a) return schedule.cosine { epochs = a.T, min_lr = a.min_lr } end,
+  warmup_cosine = function(a)
+    return schedule.warmup { epochs = a.warmup, start = a.start_factor,
+      after = schedule.cosine { epochs = a.T - a.warmup, min_lr = a.min_lr } }
+  end,
+  one_cycle = function(a)
+    return schedule.one_cycle { epochs = a.T, rise = a.pct_start, div = a.div_factor,
+      final_div = a.final_div_factor }
+  end,
+  plateau = function(a)
+    return schedule.plateau { factor = a.factor, patience = a.patience, threshold = a.threshold,
+      cooldown = a.cooldown }
+  end,
+}
+
+describe("schedules", function()
+  local f, why = golden.open("optim.h5")
+  if not f then
+    pending(why)
+    return
+  end
+  for _, case in ipairs(f:list("")) do
+    local a = f:attrs(case)
+    if a.kind == "schedule" then
+      it("give the table " .. case, function()
+        local s = makers[a.schedule](a)
+        local metric = a.schedule == "plateau" and f:read_numbers(case .. "/in/metric")
+        local got = {}
+        for t = 0, a.length - 1 do
+          got[t + 1] = s:rate(a.base_lr, t)
+          if metric then s:observe(metric[t + 1]) end
+        end
+        assert.is_true(golden.error(got, f:read_numbers(case .. "/out/lr")) < 1e-12)
+      end)
+    end
+  end
+end)
+
+describe("a schedule", function()
+  it("names an unknown or missing option at the script's line", function()
+    local ok, message = pcall(schedule.cosine, { epoch = 3 })
+    assert.is_false(ok)
+    assert.is_truthy(message:find('schedule.cosine: unknown option "epoch"; known: epochs, min_lr', 1, true))
+    ok, message = pcall(schedule.cosine)
+    assert.is_false(ok)
+    assert.is_truthy(message:find("schedule.cosine: option epochs is missing", 1, true))
+  end)
+
+  it("keeps plateau's state", function()
+    local a, b = schedule.plateau { patience = 0 }, schedule.plateau { patience = 0 }
+    for _, v in ipairs { 1, 1, 1 } do a:observe(v) end
+    b:load_state_dict(a:state_dict())
+    assert.are.equal(a:rate(1), b:rate(1))
+    assert.is_true(a:rate(1) < 1)
+  end)
+end)
