@@ -123,8 +123,9 @@ trit_status trit_checkpoint_save(const char *path, int n, const trit_named *tens
     trit_status status = write_content(temporary, n, tensors, meta_json);
     if (status == TRIT_OK) status = seal(temporary);
     if (status == TRIT_OK && rename(temporary, path) != 0) status = fail("cannot rename to", path);
-    if (status != TRIT_OK) {
-        unlink(temporary);
+    if (status != TRIT_OK) { /* emptied too: HDF5 may keep it open (h5.c), and with it the space */
+        if (truncate(temporary, 0) != 0 || unlink(temporary) != 0)
+            errno = 0; /* nothing more can be done: the first error is the one to report */
         return status;
     }
     return sync_directory(path);

@@ -6,6 +6,12 @@
  *   - new data sets and groups are built unlinked, flushed, and only then get a name;
  *   - group nodes and heaps are made large enough that a name rarely splits or moves them, and
  *     space is taken from the file in large blocks, so an append touches little metadata.
+ *
+ * When the disk is full: closing a data set whose rows cannot be written makes HDF5 1.10 free the
+ * data set and keep its id, and the next flush of any file crashes on it.  So after a failed write
+ * (`unsaved`) nothing that holds data is closed until a flush succeeds; if none does, the file and
+ * its series stay open until the process ends.  Contiguous data sets hold nothing back (no sieve
+ * buffer).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -32,11 +38,17 @@ void trit_h5_drop(id_stack *ids) {
     while (ids->n > 0) H5Idec_ref(ids->id[--ids->n]);
 }
 
-/* The error stack's settings belong to the thread. */
+/* The error stack's settings belong to the thread.  HDF5's own clean-up at exit would close what
+ * trit_h5_close had to leave open. */
 void trit_h5_quiet(void) {
     static _Thread_local bool done;
-    if (!done) H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    if (!done) H5dont_atexit(), H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     done = true;
+}
+
+void trit_h5_unsaved(trit_h5 *f) {
+    while (f->parent) f = f->parent;
+    f->unsaved = true;
 }
 
 static herr_t innermost(unsigned n, const H5E_error2_t *entry, void *context) {
@@ -106,7 +118,7 @@ static hid_t open_file(const char *path, char mode, id_stack *ids) {
         H5Pset_fclose_degree(plist, H5F_CLOSE_STRONG) < 0 ||
         H5Pset_meta_block_size(plist, BLOCK_BYTES) < 0 ||
         H5Pset_small_data_block_size(plist, BLOCK_BYTES) < 0 ||
-        H5Pset_sym_k(create, 0, GROUP_LEAF_K) < 0 ||
+        H5Pset_sieve_buf_size(plist, 0) < 0 || H5Pset_sym_k(create, 0, GROUP_LEAF_K) < 0 ||
         H5Pset_local_heap_size_hint(create, GROUP_HEAP_BYTES) < 0)
         return -1;
     if (mode == 'w') return H5Fcreate(path, H5F_ACC_TRUNC, create, plist);
@@ -143,8 +155,10 @@ trit_status trit_h5_open(const char *path, char mode, trit_h5 **out) {
 
 trit_status trit_h5_flush(trit_h5 *f) {
     trit_h5_quiet();
-    if (H5Fflush(f->root, H5F_SCOPE_LOCAL) < 0) return trit_h5_fail(NULL, "cannot write", f->path);
-    return TRIT_OK;
+    const bool done = H5Fflush(f->root, H5F_SCOPE_LOCAL) >= 0;
+    while (f->parent) f = f->parent;
+    f->unsaved = !done;
+    return done ? TRIT_OK : trit_h5_fail(NULL, "cannot write", f->path);
 }
 
 trit_status trit_h5_sync(trit_h5 *f) {
@@ -160,8 +174,7 @@ trit_status trit_h5_sync(trit_h5 *f) {
 trit_status trit_h5_close(trit_h5 *f) {
     if (!f) return TRIT_OK;
     trit_status status = f->writable ? trit_h5_flush(f) : TRIT_OK;
-    if (H5Fclose(f->root) < 0 && status == TRIT_OK)
-        status = trit_h5_fail(NULL, "cannot close", f->path);
+    if (!f->unsaved && H5Fclose(f->root) < 0) status = trit_h5_fail(NULL, "cannot close", f->path);
     free(f->path);
     free(f);
     return status;
@@ -238,6 +251,7 @@ trit_status trit_h5_write(trit_h5 *f, const char *path, const char *attr, trit_h
     else if (id >= 0)
         done = H5Dwrite(id, native, H5S_ALL, H5S_ALL, H5P_DEFAULT, data);
     trit_status status = done < 0 ? trit_h5_fail(f, "cannot write", path) : TRIT_OK;
+    if (done < 0) trit_h5_unsaved(f);
     trit_h5_drop(&ids);
     return status;
 }
@@ -253,6 +267,7 @@ trit_status trit_h5_write_text(trit_h5 *f, const char *path, const char *attr, i
         done = attr ? H5Awrite(id, type, text)
                     : H5Dwrite(id, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, text);
     trit_status status = done < 0 ? trit_h5_fail(f, "cannot write", path) : TRIT_OK;
+    if (done < 0) trit_h5_unsaved(f);
     trit_h5_drop(&ids);
     return status;
 }

@@ -18,6 +18,7 @@ struct trit_h5 {
     trit_h5 *parent; /* of a graft: where it will be linked */
     char *path;      /* of the file; of a graft: the group's future path */
     bool writable;
+    bool unsaved; /* the last write or flush failed: what HDF5 holds is not in the file */
 };
 
 enum { TRIT_H5_MAX_IDS = 8 }; /* ids one function holds at a time */
@@ -34,6 +35,8 @@ void trit_h5_quiet(void); /* first call of every function that touches the libra
 /* "h5: <what> '<path>' in '<file>': <innermost reason>"; f = NULL leaves the file out. */
 trit_status trit_h5_fail(const trit_h5 *f, const char *what, const char *path);
 trit_status trit_h5_writable(const trit_h5 *f);
+/* A write through `f`, a file or a graft, failed. */
+void trit_h5_unsaved(trit_h5 *f);
 
 const char *trit_h5_relative(const char *path); /* without leading slashes; "." for the root */
 bool trit_h5_exists(hid_t root, const char *path);

@@ -13,7 +13,7 @@ enum { CHUNK_SLOTS = 13 }; /* hash slots of the chunk cache: one chunk of a seri
 
 struct trit_h5_series {
     hid_t set;
-    const trit_h5 *file;
+    trit_h5 *file;
     trit_h5_type type;
     int64_t rows, width;
 };
@@ -29,6 +29,7 @@ static trit_status write_rows(trit_h5_series *s, int64_t first, int64_t count, c
         H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, size, NULL) < 0 ||
         H5Dwrite(s->set, trit_h5_memory(s->type), memory, space, H5P_DEFAULT, data) < 0)
         status = trit_h5_fail(NULL, "cannot append to a series of", s->file->path);
+    if (status != TRIT_OK) trit_h5_unsaved(s->file);
     trit_h5_drop(&ids);
     return status;
 }
@@ -103,8 +104,10 @@ trit_status trit_h5_series_open(trit_h5 *f, const char *path, trit_h5_series **o
 trit_status trit_h5_series_resize(trit_h5_series *s, int64_t rows) {
     trit_h5_quiet();
     const hsize_t size[2] = {(hsize_t)rows, (hsize_t)s->width};
-    if (H5Dset_extent(s->set, size) < 0)
+    if (H5Dset_extent(s->set, size) < 0) {
+        trit_h5_unsaved(s->file);
         return trit_h5_fail(NULL, "cannot resize a series of", s->file->path);
+    }
     s->rows = rows;
     return TRIT_OK;
 }
@@ -120,7 +123,12 @@ trit_h5_type trit_h5_series_type(const trit_h5_series *s) { return s->type; }
 
 void trit_h5_series_close(trit_h5_series *s) {
     if (!s) return;
-    if (s->set >= 0) H5Idec_ref(s->set);
+    if (s->set >= 0 && !s->file->unsaved) { /* h5.c says why */
+        if (H5Dflush(s->set) >= 0)
+            H5Idec_ref(s->set);
+        else
+            trit_h5_unsaved(s->file);
+    }
     free(s);
 }
 

@@ -190,12 +190,13 @@ static void free_group(group *g) {
 
 trit_status trit_runlog_close(trit_runlog *log) {
     if (!log) return TRIT_OK;
+    trit_status status = log->file ? trit_h5_flush(log->file) : TRIT_OK;
     for (int i = 0; i < log->n; i++) free_group(&log->group[i]);
     free(log->group);
-    trit_status status = trit_h5_close(log->file);
+    trit_status closed = trit_h5_close(log->file);
     trit_lock_release(log->lock);
     free(log);
-    return status;
+    return status != TRIT_OK ? status : closed;
 }
 
 /* ----------------------------------------------------------------------- resume */
