@@ -52,9 +52,9 @@ static trit_status take(const trit_conv_geom *g, operands *o) {
 
 static trit_status pass(const trit_conv_geom *g, char which, const operands *o, float *out) {
     switch (which) {
-    case 'f': return trit_conv_forward(g, o->x, o->w, out);
-    case 'd': return trit_conv_backward_data(g, o->dy, o->w, out);
-    default: return trit_conv_backward_weight(g, o->x, o->dy, out);
+    case 'f': return trit_conv_forward(g, o->x, o->w, out, NULL);
+    case 'd': return trit_conv_backward_data(g, o->dy, o->w, out, NULL);
+    default: return trit_conv_backward_weight(g, o->x, o->dy, out, NULL);
     }
 }
 

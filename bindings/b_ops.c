@@ -25,7 +25,7 @@ static int operands_of(lua_State *L, trit_tensor **in, const char *op, int *opti
             (*box)->data[0] = (float)lua_tonumber(L, i);
             lua_replace(L, i);
         }
-        in[n++] = bind_opt_tensor(L, i);
+        in[n++] = lua_isnil(L, i) ? NULL : bind_any_tensor(L, i);
     }
     return n;
 }

@@ -116,7 +116,7 @@ static int l_rand(lua_State *L) { return random_tensor(L, false); }
 /* -------------------------------------------------------------------- looking */
 
 static int l_shape(lua_State *L) {
-    trit_tensor *t = bind_tensor(L, 1);
+    trit_tensor *t = bind_any_tensor(L, 1);
     lua_createtable(L, t->shape.ndim, 0);
     for (int i = 0; i < t->shape.ndim; i++) {
         lua_pushinteger(L, t->shape.dim[i]);
@@ -126,7 +126,7 @@ static int l_shape(lua_State *L) {
 }
 
 static int l_numel(lua_State *L) {
-    lua_pushinteger(L, trit_numel(bind_tensor(L, 1)));
+    lua_pushinteger(L, trit_numel(bind_any_tensor(L, 1)));
     return 1;
 }
 
@@ -179,6 +179,7 @@ static int l_get(lua_State *L) {
 
 static int l_set(lua_State *L) {
     trit_tensor *t = bind_tensor(L, 1);
+    bind_check(L, trit_tensor_will_change(t));
     *element(L, t, 2) = (float)luaL_checknumber(L, 2 + t->shape.ndim);
     lua_settop(L, 1);
     return 1;
@@ -190,7 +191,7 @@ static int l_tostring(lua_State *L) {
         lua_pushliteral(L, "tensor (closed)");
     else if (!trit_tensor_alive(*box))
         lua_pushfstring(L, "%s (released)", TRIT_TEXT(*box));
-    else if (trit_numel(*box) == 1)
+    else if (trit_numel(*box) == 1 && !trit_is_pending(*box))
         lua_pushfstring(L, "%s %f", TRIT_TEXT(*box), (lua_Number)(*box)->data[0]);
     else
         lua_pushstring(L, TRIT_TEXT(*box));
@@ -201,13 +202,17 @@ static int l_tostring(lua_State *L) {
 
 static int l_copy(lua_State *L) {
     trit_tensor *t = bind_tensor(L, 1);
+    bind_check(L, trit_tensor_will_change(t));
     bind_check(L, trit_tensor_copy(t, bind_tensor(L, 2)));
     lua_settop(L, 1);
     return 1;
 }
 
 static int l_fill(lua_State *L) {
-    trit_tensor_fill(bind_tensor(L, 1), (float)luaL_checknumber(L, 2));
+    trit_tensor *t = bind_tensor(L, 1);
+    const float value = (float)luaL_checknumber(L, 2);
+    bind_check(L, trit_tensor_will_change(t));
+    trit_tensor_fill(t, value);
     lua_settop(L, 1);
     return 1;
 }
@@ -238,7 +243,7 @@ static int l_keep(lua_State *L) {
 
 /* t:requires_grad([on]) -> t when setting, boolean when asking */
 static int l_requires_grad(lua_State *L) {
-    trit_tensor *t = bind_tensor(L, 1);
+    trit_tensor *t = bind_any_tensor(L, 1);
     if (lua_isnone(L, 2)) {
         lua_pushboolean(L, trit_needs_grad(t));
         return 1;
@@ -251,7 +256,7 @@ static int l_requires_grad(lua_State *L) {
 }
 
 static int l_backward(lua_State *L) {
-    trit_tensor *t = bind_tensor(L, 1), *g = bind_opt_tensor(L, 2);
+    trit_tensor *t = bind_any_tensor(L, 1), *g = bind_opt_tensor(L, 2);
     bind_check(L, trit_backward(t, g));
     return 0;
 }
@@ -351,6 +356,12 @@ static int l_grad_enabled(lua_State *L) {
     return 1;
 }
 
+/* core.fusion([on]) -> whether passes were fused before */
+static int l_fusion(lua_State *L) {
+    lua_pushboolean(L, lua_isnone(L, 1) ? trit_fusion() : trit_set_fusion(lua_toboolean(L, 1)));
+    return 1;
+}
+
 static int l_scope_enter(lua_State *L) {
     bind_check(L, trit_scope_enter());
     return 0;
@@ -397,6 +408,7 @@ static const luaL_Reg functions[] = {
     {"ones", l_ones},
     {"randn", l_randn},
     {"rand", l_rand},
+    {"fusion", l_fusion},
     {"grad_enabled", l_grad_enabled},
     {"scope_enter", l_scope_enter},
     {"scope_keep", l_scope_keep},

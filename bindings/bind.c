@@ -110,7 +110,7 @@ void bind_push_tensor(lua_State *L, trit_tensor *t) {
     bind_tensor_set(L, box, t);
 }
 
-trit_tensor *bind_tensor(lua_State *L, int arg) {
+trit_tensor *bind_any_tensor(lua_State *L, int arg) {
     trit_tensor **box = luaL_checkudata(L, arg, TENSOR_MT);
     if (!*box) bind_raise(L, "tensor is closed");
     if (!trit_tensor_alive(*box))
@@ -120,6 +120,12 @@ trit_tensor *bind_tensor(lua_State *L, int arg) {
             "from the module or keep() it",
             TRIT_TEXT(*box));
     return *box;
+}
+
+trit_tensor *bind_tensor(lua_State *L, int arg) {
+    trit_tensor *t = bind_any_tensor(L, arg);
+    bind_check(L, trit_tensor_settle(t));
+    return t;
 }
 
 trit_tensor *bind_opt_tensor(lua_State *L, int arg) {

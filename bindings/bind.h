@@ -41,7 +41,8 @@ void bind_tensor_set(lua_State *L, trit_tensor **box, trit_tensor *t);
 /* Push a new box that takes over the reference t. */
 void bind_push_tensor(lua_State *L, trit_tensor *t);
 
-trit_tensor *bind_tensor(lua_State *L, int arg);     /* alive; raises otherwise */
+trit_tensor *bind_tensor(lua_State *L, int arg);     /* alive, settled; raises otherwise */
+trit_tensor *bind_any_tensor(lua_State *L, int arg); /* alive; its values may be pending */
 trit_tensor *bind_opt_tensor(lua_State *L, int arg); /* nil or absent: NULL     */
 
 /* ---------------------------------------------------------------- arguments */

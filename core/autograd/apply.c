@@ -72,6 +72,7 @@ static trit_layout layout_of_operand(const trit_op *op, int i) {
 static trit_status bring_operands(trit_call *c, trit_tensor *const *in) {
     for (int i = 0; i < c->n_in; i++) {
         if (!in[i]) continue;
+        if (!(c->op->takes_pending >> i & 1)) TRIT_TRY(trit_tensor_settle(in[i]));
         if (c->op->strided)
             c->in[i] = trit_tensor_retain(in[i]);
         else
@@ -91,18 +92,39 @@ static trit_status make_result(trit_call *c, const trit_shape *shape) {
     return trit_tensor_new(shape, c->op->layout, &c->out);
 }
 
-void trit_call_clear(trit_call *c) {
+static void release_operands(trit_call *c) {
     for (int i = 0; i < c->n_in; i++) trit_tensor_release(c->in[i]);
-    for (int i = 0; i < TRIT_MAX_SAVED; i++) trit_tensor_release(c->saved[i]);
     memset(c->in, 0, sizeof c->in);
+}
+
+void trit_call_clear(trit_call *c) {
+    release_operands(c);
+    for (int i = 0; i < TRIT_MAX_SAVED; i++) trit_tensor_release(c->saved[i]);
     memset(c->saved, 0, sizeof c->saved);
     if (c->release_user) c->release_user(c->user);
     c->release_user = NULL;
     c->user = NULL;
 }
 
+/* Inside a module the result may be described only: the next op computes it, or makes its rows. */
+static trit_status describe(trit_call *c, trit_tensor *const *in, bool *done) {
+    trit_shape shape = {0};
+    if (!c->op->describe || !trit_scope_open() || !trit_fusion()) return TRIT_OK;
+    for (int i = 0; i < c->n_in; i++) c->in[i] = in[i] ? trit_tensor_retain(in[i]) : NULL;
+    TRIT_TRY(c->op->infer(c, &shape));
+    TRIT_TRY(c->op->describe(c, done));
+    if (*done)
+        trit_scope_note(c->out);
+    else
+        release_operands(c);
+    return TRIT_OK;
+}
+
 static trit_status run(trit_call *c, trit_tensor *const *in) {
     trit_shape shape = {0};
+    bool done = false;
+    TRIT_TRY(describe(c, in, &done));
+    if (done) return TRIT_OK;
     TRIT_TRY(bring_operands(c, in));
     TRIT_TRY(c->op->infer(c, &shape));
     if (!c->op->makes_out) {
@@ -134,7 +156,9 @@ trit_status trit_apply(const trit_op *op, trit_tensor *const *in, int n_in, cons
     else
         trit_args_default(op->params, &c.args);
     mark_wanted(&c, in);
+    const double began = trit_profile_begin();
     status = run(&c, in);
+    trit_profile_end(began, op->name, 'f');
     if (status == TRIT_OK && c.training) {
         node *n = trit_node_new(&c, in);
         if (!n) {

@@ -7,28 +7,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "autograd/node.h"
+#include "autograd/fuse.h"
+#include "kernels/kernels.h"
+#include "tensor/pending.h"
 
 static int64_t next_order = 1;
 static int64_t walk_number = 0;
 
-/* A temporary without history that this call needs: it outlives its scope (scope.c). */
-static bool is_constant(const trit_tensor *t) { return t->storage->temporary && !t->node; }
-
-static void unpin(trit_tensor *t) {
-    if (!t || t->node || !t->storage->pins || --t->storage->pins) return;
-    if (t->storage->temporary && t->storage->left && trit_tensor_alive(t)) trit_tensor_drop(t);
-}
-
 void trit_node_clear(node *n) {
     trit_call_clear(&n->call);
     for (int i = 0; i < n->call.n_in; i++) {
-        unpin(n->source[i]);
+        if (n->pinned >> i & 1) trit_tensor_unpin(n->source[i]);
         trit_tensor_release(n->source[i]);
         n->source[i] = NULL;
     }
     trit_tensor_release(n->gy);
     n->gy = NULL;
+    n->pinned = 0;
     n->spent = true;
 }
 
@@ -47,7 +42,7 @@ node *trit_node_new(const trit_call *c, trit_tensor *const *source) {
     for (int i = 0; i < c->n_in; i++) {
         if (!source[i]) continue;
         n->source[i] = trit_tensor_retain(source[i]);
-        if (is_constant(source[i])) source[i]->storage->pins++;
+        n->pinned |= (unsigned)trit_tensor_pin(source[i]) << i;
     }
     return n;
 }
@@ -75,8 +70,12 @@ static trit_status list_add(node_list *list, node *n) {
 
 static trit_status meet(node_list *list, trit_tensor *t) {
     node *n = t ? (node *)t->node : NULL;
+    if (n && n->visited == walk_number) n->expected++;
     if (!n || n->visited == walk_number) return TRIT_OK;
     n->visited = walk_number;
+    n->expected = 1;
+    n->given = 0;
+    n->masked = false;
     if (n->spent)
         return trit_fail(TRIT_ERR_STATE,
                          "backward: the graph behind %s (%s) was released by an earlier backward",
@@ -103,18 +102,32 @@ static trit_status collect(trit_tensor *y, node_list *list) {
 
 /* ------------------------------------------------------------ adding gradients */
 
+#define PIECE 65536 /* numbers of one unit */
+
+typedef struct {
+    float *y;
+    const float *a, *b;
+    int64_t n;
+} add_job;
+
+static void add_unit(void *context, int64_t unit, int worker) {
+    const add_job *j = context;
+    (void)worker;
+    const int64_t from = unit * PIECE, n = j->n - from < PIECE ? j->n - from : PIECE;
+    trit_kernels()->add(n, j->a + from, j->b + from, j->y + from);
+}
+
 static void add_run(void *context, int64_t n, float *const *p, const int64_t *s) {
     (void)context;
-    if (s[0] == 1 && s[1] == 1 && s[2] == 1) {
-        float *y = p[0];
-        const float *a = p[1], *b = p[2];
-        for (int64_t i = 0; i < n; i++) y[i] = a[i] + b[i];
-        return;
-    }
     for (int64_t i = 0; i < n; i++) p[0][i * s[0]] = p[1][i * s[1]] + p[2][i * s[2]];
 }
 
 static void add_into(trit_tensor *y, const trit_tensor *a, const trit_tensor *b) {
+    if (trit_is_dense(y) && trit_same_strides(y, a) && trit_same_strides(y, b)) {
+        add_job j = {y->data, a->data, b->data, trit_numel(y)};
+        trit_parallel((j.n + PIECE - 1) / PIECE, add_unit, &j);
+        return;
+    }
     float *data[3] = {y->data, a->data, b->data};
     const int64_t *stride[3] = {y->stride, a->stride, b->stride};
     trit_walk(&y->shape, 3, data, stride, add_run, NULL);
@@ -127,6 +140,13 @@ static trit_status accumulate(trit_tensor **sum, trit_tensor *g) {
         *sum = g;
         return TRIT_OK;
     }
+    status = trit_tensor_settle(*sum);
+    if (status == TRIT_OK) status = trit_tensor_settle(g);
+    if (status != TRIT_OK) {
+        trit_tensor_release(g);
+        return status;
+    }
+    trit_tensor_set_sums(*sum, NULL);
     if ((*sum)->refs == 1 && (*sum)->storage->refs == 1) {
         add_into(*sum, *sum, g);
     } else {
@@ -144,6 +164,7 @@ static trit_status accumulate(trit_tensor **sum, trit_tensor *g) {
 
 /* A leaf's gradient lives on in the script: it has the leaf's memory order and no other holder. */
 static trit_status own_gradient(const trit_tensor *leaf, trit_tensor **g) {
+    TRIT_TRY(trit_tensor_settle(*g));
     if ((*g)->refs == 1 && (*g)->storage->refs == 1 && trit_same_strides(*g, leaf)) return TRIT_OK;
     trit_tensor *fresh;
     trit_status status = trit_tensor_like(leaf, &fresh);
@@ -154,13 +175,18 @@ static trit_status own_gradient(const trit_tensor *leaf, trit_tensor **g) {
 }
 
 static trit_status give(trit_tensor *t, trit_tensor *g) {
-    if (t->node) return accumulate(&((node *)t->node)->gy, g);
+    if (t->node) {
+        ((node *)t->node)->given++;
+        return accumulate(&((node *)t->node)->gy, g);
+    }
     if (!t->requires_grad) {
         trit_tensor_release(g);
         return TRIT_OK;
     }
-    TRIT_TRY(own_gradient(t, &g));
-    return accumulate(&t->grad, g);
+    trit_status status = own_gradient(t, &g);
+    if (status == TRIT_OK) return accumulate(&t->grad, g);
+    trit_tensor_release(g);
+    return status;
 }
 
 /* ------------------------------------------------------------------- the walk */
@@ -175,29 +201,56 @@ static trit_status check_shapes(const node *n, trit_tensor *const *gx) {
 }
 
 /* Ops see the gradient in the layout of their result. */
-static trit_status visit(node *n) {
-    trit_tensor *gx[TRIT_MAX_IN] = {0}, *gy = NULL;
-    const trit_op *op = n->call.op;
-    if (!op->backward)
-        return trit_fail(TRIT_ERR_UNSUPPORTED, "%s: has no gradient; detach its input", op->name);
-    if (op->strided || trit_same_strides(n->gy, n->call.out)) {
-        gy = trit_tensor_retain(n->gy);
+static trit_status bring_gradient(node *n, trit_tensor **gy) {
+    if (!n->call.op->takes_pending_grad) TRIT_TRY(trit_tensor_settle(n->gy));
+    if (n->call.op->strided || trit_same_strides(n->gy, n->call.out)) {
+        *gy = trit_tensor_retain(n->gy);
     } else {
-        TRIT_TRY(trit_tensor_like(n->call.out, &gy));
-        trit_tensor_copy(gy, n->gy);
+        TRIT_TRY(trit_tensor_like(n->call.out, gy));
+        trit_tensor_copy(*gy, n->gy);
     }
     trit_tensor_release(n->gy); /* so that an op handing gy on does not look shared */
     n->gy = NULL;
-    trit_status status = op->backward(&n->call, gy, gx);
+    return TRIT_OK;
+}
+
+/* A rectifier whose gradient was finished on the way hands it on. */
+static trit_status run_backward(node *n, trit_tensor *gy, trit_tensor **gx) {
+    if (n->masked) {
+        gx[0] = trit_tensor_retain(gy);
+        return TRIT_OK;
+    }
+    const double began = trit_profile_begin();
+    trit_status status = n->call.op->backward(&n->call, gy, gx);
+    trit_profile_end(began, n->call.op->name, 'b');
+    return status == TRIT_OK ? check_shapes(n, gx) : status;
+}
+
+static trit_status visit(node *n) {
+    trit_tensor *gx[TRIT_MAX_IN] = {0}, *gy = NULL;
+    trit_fusion_plan plan = {.operand = -1};
+    struct trit_sums *sums = NULL;
+    const trit_op *op = n->call.op;
+    if (!op->backward)
+        return trit_fail(TRIT_ERR_UNSUPPORTED, "%s: has no gradient; detach its input", op->name);
+    TRIT_TRY(bring_gradient(n, &gy));
+    trit_status status = trit_fuse_plan(n, &plan, &sums);
+    n->call.fusion = sums ? &plan : NULL;
+    if (status == TRIT_OK) status = run_backward(n, gy, gx);
+    n->call.fusion = NULL;
     trit_tensor_release(gy);
-    if (status == TRIT_OK) status = check_shapes(n, gx);
     for (int i = 0; i < n->call.n_in; i++) {
         if (!gx[i]) continue;
-        if (status == TRIT_OK)
-            status = give(n->source[i], gx[i]);
-        else
+        if (status != TRIT_OK) {
             trit_tensor_release(gx[i]);
+        } else if (plan.done && i == plan.operand) {
+            trit_fuse_give(n, &plan, sums, gx[i]);
+            sums = NULL;
+        } else {
+            status = give(n->source[i], gx[i]);
+        }
     }
+    free(sums);
     return status;
 }
 

@@ -13,6 +13,9 @@ typedef struct node {
     trit_call call;                   /* operands as the op saw them (in its layout) */
     trit_tensor *source[TRIT_MAX_IN]; /* operands as given: where gradients go */
     trit_tensor *gy;                  /* gradient of the result, summed while walking */
+    unsigned pinned;                  /* bit i: source i is pinned */
+    int expected, given;              /* in this walk: gradients that will come, that came */
+    bool masked;                      /* gy is past this rectifier already (fuse.c) */
 } node;
 
 node *trit_node_new(const trit_call *c, trit_tensor *const *source);

@@ -23,6 +23,8 @@ static int64_t count, room;
 static int64_t start[MAX_DEPTH + 1]; /* start[d]: first entry of scope d = 1, 2, ... */
 static int depth;
 
+bool trit_scope_open(void) { return depth > 0; }
+
 trit_status trit_scope_enter(void) {
     if (depth == MAX_DEPTH)
         return trit_fail(TRIT_ERR_STATE, "module calls are nested more than %d deep", MAX_DEPTH);
@@ -58,6 +60,7 @@ static void hand_up(trit_tensor *t, int64_t *end) {
         return;
     }
     t->storage->temporary = false;
+    (void)trit_tensor_settle(t); /* for lack of memory it stays pending: the next reader says so */
     trit_tensor_release(t);
 }
 

@@ -32,8 +32,8 @@
  * gemm copies every input value R*S times and, with few output channels, fills half of BLIS's
  * register tile; direct copies each value about once and keeps its weights in cache.
  *
- * Elementwise work on the rows going in and out of a convolution has one place in each algorithm:
- * isa/strip.h (direct), isa/winograd_tiles.h (winograd).
+ * Element-wise work on the rows going in and out of a convolution (trit/rows.h) rides along in the
+ * winograd algorithm; for the others it is done before and after, here.
  *
  * The mode (trit_conv_set_mode, TRIT_CONV) says which algorithms may be asked.
  */
@@ -106,25 +106,108 @@ static bool sums_are_empty(const trit_conv_geom *g) {
     return g->N == 0 || g->P * g->Q == 0 || g->K == 0 || g->C == 0;
 }
 
-trit_status trit_conv_forward(const trit_conv_geom *g, const float *x, const float *w, float *y) {
-    TRIT_TRY(check_mode());
-    if (!sums_are_empty(g)) return choose(g, 'f')->forward(g, x, w, y);
-    memset(y, 0, bytes(g->N, g->P, g->Q, g->K));
+/* ------------------------------------------------------------------ rows that ride along */
+
+static bool rides(const conv_algo *a, const trit_conv_geom *g, char pass) {
+    return a->rides && a->rides(g, pass);
+}
+
+bool trit_conv_rides_along(const trit_conv_geom *g, char pass) {
+    return rides(choose(g, pass), g, pass);
+}
+
+/* Rows made beforehand into `*held` (of *held_bytes), or the array there is. */
+static trit_status made(const trit_make *rows, int64_t pixels, const float **x, float **held,
+                        size_t *held_bytes) {
+    if (!rows) return TRIT_OK;
+    *held_bytes = (size_t)(pixels * rows->C) * sizeof(float);
+    *held = trit_alloc(*held_bytes);
+    if (!*held) return TRIT_ERR_MEM;
+    trit_rows_make_all(rows, pixels, *held);
+    *x = *held;
     return TRIT_OK;
+}
+
+static trit_status run(const conv_algo *a, char pass, const trit_conv_geom *g, const float *x,
+                       const float *other, float *out, const trit_conv_along *along) {
+    switch (pass) {
+    case 'f': return a->forward(g, x, other, out, along);
+    case 'd': return a->backward_data(g, x, other, out, along);
+    default: return a->backward_weight(g, x, other, out, along);
+    }
+}
+
+/* For an algorithm that knows nothing of rows: made before, taken after. */
+static trit_status run_beside(const conv_algo *a, char pass, const trit_conv_geom *g,
+                              const float *first, const float *second, float *out,
+                              const trit_conv_along *along) {
+    const int64_t in = g->N * g->H * g->W, result = g->N * g->P * g->Q;
+    float *held[2] = {NULL, NULL};
+    size_t held_bytes[2] = {0, 0};
+    trit_status status = TRIT_OK;
+    if (pass != 'd') status = made(along->x, in, &first, &held[0], &held_bytes[0]);
+    if (status == TRIT_OK && pass != 'f')
+        status = made(along->dy, result, pass == 'd' ? &first : &second, &held[1], &held_bytes[1]);
+    if (status == TRIT_OK) status = run(a, pass, g, first, second, out, NULL);
+    for (int i = 0; i < 2; i++) trit_free(held[i], held_bytes[i]);
+    if (status != TRIT_OK || pass == 'w' || !along->take) return status;
+    return trit_rows_take_all(along->take, pass == 'f' ? result : in, out, along->sums);
+}
+
+static trit_status run_pass(char pass, const trit_conv_geom *g, const float *first,
+                            const float *second, float *out, const trit_conv_along *along) {
+    const conv_algo *a = choose(g, pass);
+    if (!along || rides(a, g, pass)) return run(a, pass, g, first, second, out, along);
+    return run_beside(a, pass, g, first, second, out, along);
+}
+
+/* A result without a single sum is zero, and then taken like any other. */
+static trit_status all_zero(float *out, int64_t pixels, int64_t channels,
+                            const trit_conv_along *along) {
+    memset(out, 0, bytes(1, 1, pixels, channels));
+    if (!along || !along->take) return TRIT_OK;
+    return trit_rows_take_all(along->take, pixels, out, along->sums);
+}
+
+/* ------------------------------------------------------------------------ the three passes */
+
+trit_status trit_conv_forward(const trit_conv_geom *g, const float *x, const float *w, float *y,
+                              const trit_conv_along *along) {
+    TRIT_TRY(check_mode());
+    if (sums_are_empty(g)) return all_zero(y, g->N * g->P * g->Q, g->K, along);
+    return run_pass('f', g, x, w, y, along);
 }
 
 trit_status trit_conv_backward_data(const trit_conv_geom *g, const float *dy, const float *w,
-                                    float *dx) {
+                                    float *dx, const trit_conv_along *along) {
     TRIT_TRY(check_mode());
-    if (!sums_are_empty(g)) return choose(g, 'd')->backward_data(g, dy, w, dx);
-    memset(dx, 0, bytes(g->N, g->H, g->W, g->C));
-    return TRIT_OK;
+    if (sums_are_empty(g)) return all_zero(dx, g->N * g->H * g->W, g->C, along);
+    const double began = trit_profile_begin();
+    const trit_status status = run_pass('d', g, dy, w, dx, along);
+    trit_profile_end(began, "conv2d", 'd');
+    return status;
 }
 
 trit_status trit_conv_backward_weight(const trit_conv_geom *g, const float *x, const float *dy,
-                                      float *dw) {
+                                      float *dw, const trit_conv_along *along) {
     TRIT_TRY(check_mode());
-    if (!sums_are_empty(g)) return choose(g, 'w')->backward_weight(g, x, dy, dw);
-    memset(dw, 0, bytes(g->R, g->S, g->C / g->G, g->K));
-    return TRIT_OK;
+    if (sums_are_empty(g)) return all_zero(dw, g->R * g->S * (g->C / g->G), g->K, NULL);
+    const double began = trit_profile_begin();
+    const trit_status status = run_pass('w', g, x, dy, dw, along);
+    trit_profile_end(began, "conv2d", 'w');
+    return status;
+}
+
+trit_status trit_conv_backward(const trit_conv_geom *g, const float *x, const float *dy,
+                               const float *w, float *dx, float *dw, const trit_conv_along *along) {
+    TRIT_TRY(check_mode());
+    const conv_algo *a = choose(g, 'd');
+    if (sums_are_empty(g) || a != choose(g, 'w') || !a->joins || !a->joins(g)) {
+        TRIT_TRY(trit_conv_backward_weight(g, x, dy, dw, along));
+        return trit_conv_backward_data(g, dy, w, dx, along);
+    }
+    const double began = trit_profile_begin();
+    const trit_status status = a->backward(g, x, dy, w, dx, dw, along);
+    trit_profile_end(began, "conv2d", 'j');
+    return status;
 }

@@ -16,11 +16,18 @@ typedef struct {
     bool (*fits)(const trit_conv_geom *g, char pass);
     /* Is it then the fastest?  NULL: yes, against what stands below it in the table. */
     bool (*pays)(const trit_conv_geom *g, char pass);
-    trit_status (*forward)(const trit_conv_geom *g, const float *x, const float *w, float *y);
+    /* Can it make and take rows?  If not, `along` is NULL. */
+    bool (*rides)(const trit_conv_geom *g, char pass);
+    trit_status (*forward)(const trit_conv_geom *g, const float *x, const float *w, float *y,
+                           const trit_conv_along *along);
     trit_status (*backward_data)(const trit_conv_geom *g, const float *dy, const float *w,
-                                 float *dx);
+                                 float *dx, const trit_conv_along *along);
     trit_status (*backward_weight)(const trit_conv_geom *g, const float *x, const float *dy,
-                                   float *dw);
+                                   float *dw, const trit_conv_along *along);
+    /* Can it do both backward passes in one sweep, and does that pay?  NULL: no. */
+    bool (*joins)(const trit_conv_geom *g);
+    trit_status (*backward)(const trit_conv_geom *g, const float *x, const float *dy,
+                            const float *w, float *dx, float *dw, const trit_conv_along *along);
 } conv_algo;
 
 extern const conv_algo *const trit_conv_algos[]; /* all, by preference, then NULL */

@@ -17,21 +17,25 @@ static bool fits(const trit_conv_geom *g, char pass) {
     return g->G == g->C && g->K == g->C;
 }
 
-static trit_status forward(const trit_conv_geom *g, const float *x, const float *w, float *y) {
+static trit_status forward(const trit_conv_geom *g, const float *x, const float *w, float *y,
+                           const trit_conv_along *along) {
+    (void)along;
     depthwise_job job = {.g = g, .x = x, .w = w, .out = y};
     trit_parallel(g->N * g->P, kernels()->forward_row, &job);
     return TRIT_OK;
 }
 
 static trit_status backward_data(const trit_conv_geom *g, const float *dy, const float *w,
-                                 float *dx) {
+                                 float *dx, const trit_conv_along *along) {
+    (void)along;
     depthwise_job job = {.g = g, .dy = dy, .w = w, .out = dx};
     trit_parallel(g->N * g->H, kernels()->data_row, &job);
     return TRIT_OK;
 }
 
 static trit_status backward_weight(const trit_conv_geom *g, const float *x, const float *dy,
-                                   float *dw) {
+                                   float *dw, const trit_conv_along *along) {
+    (void)along;
     conv_slots slots;
     TRIT_TRY(trit_conv_slots_new(&slots, g->R * g->S * g->C, SLOT_BYTES, g->N * g->P, dw));
     depthwise_job job = {.g = g, .x = x, .dy = dy, .slots = &slots};

@@ -175,7 +175,9 @@ static trit_status run_rows(direct_plan *p, pack_job weights) {
 
 /* ------------------------------------------------------------------ passes */
 
-static trit_status forward(const trit_conv_geom *g, const float *x, const float *w, float *y) {
+static trit_status forward(const trit_conv_geom *g, const float *x, const float *w, float *y,
+                           const trit_conv_along *along) {
+    (void)along;
     direct_plan p = {.source = x,
                      .source_end = x + g->N * g->H * g->W * g->C,
                      .out = y,
@@ -228,7 +230,8 @@ static void plan_class(direct_plan *p, const trit_conv_geom *g, int64_t row, int
 }
 
 static trit_status backward_data(const trit_conv_geom *g, const float *dy, const float *w,
-                                 float *dx) {
+                                 float *dx, const trit_conv_along *along) {
+    (void)along;
     direct_plan p = {.source = dy,
                      .source_end = dy + g->N * g->P * g->Q * g->K,
                      .out = dx,
@@ -265,7 +268,8 @@ static trit_status backward_data(const trit_conv_geom *g, const float *dy, const
 }
 
 static trit_status backward_weight(const trit_conv_geom *g, const float *x, const float *dy,
-                                   float *dw) {
+                                   float *dw, const trit_conv_along *along) {
+    (void)along;
     const direct_kernels *k = kernels();
     direct_plan p = {.source = x, .source_end = x + g->N * g->H * g->W * g->C, .dy = dy};
     plan_input(&p, g, k->lanes);

@@ -100,7 +100,9 @@ static void forward_block(void *context, int64_t unit, int worker) {
                      job->w + group * job->Kg, g->K, 0.0f, y, g->K);
 }
 
-static trit_status forward(const trit_conv_geom *g, const float *x, const float *w, float *y) {
+static trit_status forward(const trit_conv_geom *g, const float *x, const float *w, float *y,
+                           const trit_conv_along *along) {
+    (void)along;
     gemm_job job = new_job(g, g->R * g->S);
     job.x = x;
     job.w = w;
@@ -148,7 +150,8 @@ static void data_image(void *context, int64_t unit, int worker) {
 }
 
 static trit_status backward_data(const trit_conv_geom *g, const float *dy, const float *w,
-                                 float *dx) {
+                                 float *dx, const trit_conv_along *along) {
+    (void)along;
     gemm_job job = new_job(g, g->R * g->S);
     job.dy = dy;
     job.w = w;
@@ -184,7 +187,8 @@ static void weight_part(void *context, int64_t unit, int worker) {
 }
 
 static trit_status backward_weight(const trit_conv_geom *g, const float *x, const float *dy,
-                                   float *dw) {
+                                   float *dw, const trit_conv_along *along) {
+    (void)along;
     gemm_job job = new_job(g, g->S);
     conv_slots slots;
     job.x = x;

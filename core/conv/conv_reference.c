@@ -93,21 +93,25 @@ static void weight_row(void *context, int64_t unit, int worker) {
     }
 }
 
-static trit_status forward(const trit_conv_geom *g, const float *x, const float *w, float *y) {
+static trit_status forward(const trit_conv_geom *g, const float *x, const float *w, float *y,
+                           const trit_conv_along *along) {
+    (void)along;
     pass_job job = {g, x, w, y};
     trit_parallel(g->N * g->P, forward_row, &job);
     return TRIT_OK;
 }
 
 static trit_status backward_data(const trit_conv_geom *g, const float *dy, const float *w,
-                                 float *dx) {
+                                 float *dx, const trit_conv_along *along) {
+    (void)along;
     pass_job job = {g, dy, w, dx};
     trit_parallel(g->N * g->H, data_row, &job);
     return TRIT_OK;
 }
 
 static trit_status backward_weight(const trit_conv_geom *g, const float *x, const float *dy,
-                                   float *dw) {
+                                   float *dw, const trit_conv_along *along) {
+    (void)along;
     pass_job job = {g, x, dy, dw};
     trit_parallel(g->R * g->S * (g->C / g->G), weight_row, &job);
     return TRIT_OK;

@@ -15,6 +15,8 @@
  */
 #include "conv/winograd.h"
 
+#include <string.h>
+
 #include "conv/transpose.h"
 
 #define UNIT_TILES        48 /* tiles of a unit: V and M of 64 channels stay in a 1 MiB cache */
@@ -89,31 +91,72 @@ static int64_t unit_rows(const winograd_plan *p) {
 
 static size_t floats(int64_t n) { return (size_t)n * sizeof(float); }
 
+/* -------------------------------------------------------------------- rows along the way */
+
+static bool rides(const trit_conv_geom *g, char pass) {
+    (void)g, (void)pass;
+    return true;
+}
+
+/* Floats of the made rows of `rows` tile rows: their image rows, and two more for every image. */
+static void plan_strip(winograd_plan *p, int64_t rows) {
+    if (!p->source_rows && !p->dy_rows) return;
+    int64_t channels = p->dy_rows && p->out > p->in ? p->out : p->in;
+    int64_t images = rows / p->tile_rows + 2;
+    p->strip = (rows * 4 + images * 2) * p->width * channels;
+}
+
+/* What a unit of the small way needs: isa/winograd_units.c, scratch_of. */
+static int64_t scratch_floats(const winograd_plan *p) {
+    return kernels()->lines(p) + WINOGRAD_POSITIONS * (p->v_position + p->m_position) +
+           2 * p->strip;
+}
+
+static trit_status sums_begin(winograd_plan *p, int64_t units, size_t *bytes) {
+    if (!p->take) return TRIT_OK;
+    *bytes = (size_t)(units * 2 * p->out) * sizeof(double);
+    p->sums = trit_alloc(*bytes);
+    if (!p->sums) return TRIT_ERR_MEM;
+    memset(p->sums, 0, *bytes);
+    return TRIT_OK;
+}
+
+static void sums_end(winograd_plan *p, int64_t units, size_t bytes, double *sums) {
+    if (!p->take) return;
+    trit_add_slots(p->sums, units, 2 * p->out, sums);
+    trit_free(p->sums, bytes);
+}
+
 /* ------------------------------------------------------------------ forward, backward data */
 
-static trit_status run_small(winograd_plan *p) {
-    const winograd_kernels *k = kernels();
-    p->rows = unit_rows(p);
-    plan_tiles(p, p->rows * p->tile_cols);
-    TRIT_TRY(trit_scratch_reserve(
-        floats(k->lines(p) + WINOGRAD_POSITIONS * (p->v_position + p->m_position))));
-    size_t bytes = floats(p->out_blocks * p->u_block);
-    p->u = trit_alloc(bytes);
+/* All of U, from plain weights. */
+static trit_status transform_weights(winograd_plan *p, size_t *bytes) {
+    *bytes = floats(p->out_blocks * p->u_block);
+    p->u = trit_alloc(*bytes);
     if (!p->u) return TRIT_ERR_MEM;
-    trit_parallel(p->out_blocks * (p->in / WINOGRAD_CHANNELS), k->weights, p);
-    trit_parallel(divide_up(p->all_rows, p->rows), k->rows, p);
+    trit_parallel(p->out_blocks * (p->in / WINOGRAD_CHANNELS), kernels()->weights, p);
+    return TRIT_OK;
+}
+
+static trit_status run_small(winograd_plan *p) {
+    size_t bytes;
+    TRIT_TRY(trit_scratch_reserve(floats(scratch_floats(p))));
+    TRIT_TRY(transform_weights(p, &bytes));
+    trit_parallel(divide_up(p->all_rows, p->rows), kernels()->rows, p);
     trit_free(p->u, bytes);
     return TRIT_OK;
 }
 
+static int64_t chunk_rows(const winograd_plan *p) {
+    int64_t chunk = divide_up(CHUNK_TILES, p->tile_cols);
+    return chunk < p->all_rows ? chunk : p->all_rows;
+}
+
 static trit_status run_large(winograd_plan *p) {
     const winograd_kernels *k = kernels();
-    int64_t chunk = divide_up(CHUNK_TILES, p->tile_cols);
-    if (chunk > p->all_rows) chunk = p->all_rows;
-    p->rows = divide_up(chunk, divide_up(UNITS_WANTED, p->out_blocks));
-    plan_tiles(p, chunk * p->tile_cols);
-    int64_t need = p->u_block + WINOGRAD_POSITIONS * p->m_position;
-    TRIT_TRY(trit_scratch_reserve(floats(need > k->lines(p) ? need : k->lines(p))));
+    const int64_t chunk = chunk_rows(p), lines = k->lines(p) + p->strip;
+    const int64_t need = p->u_block + WINOGRAD_POSITIONS * p->m_position;
+    TRIT_TRY(trit_scratch_reserve(floats(need > lines ? need : lines)));
     size_t bytes = floats(WINOGRAD_POSITIONS * p->v_position);
     p->v = trit_alloc(bytes);
     if (!p->v) return TRIT_ERR_MEM;
@@ -127,52 +170,94 @@ static trit_status run_large(winograd_plan *p) {
     return TRIT_OK;
 }
 
-static trit_status run(winograd_plan *p) {
-    bool small = p->out_blocks * p->u_block * (int64_t)sizeof(float) <= SMALL_U + SMALL_U / 8;
-    return small ? run_small(p) : run_large(p);
+static bool small_u(const winograd_plan *p) {
+    return p->out_blocks * p->u_block * (int64_t)sizeof(float) <= SMALL_U + SMALL_U / 8;
 }
 
-static trit_status forward(const trit_conv_geom *g, const float *x, const float *w, float *y) {
+/* Tile rows of a unit, distances within V and M, room for made rows. */
+static void plan_units(winograd_plan *p) {
+    const bool small = small_u(p);
+    const int64_t chunk = chunk_rows(p);
+    p->rows = small ? unit_rows(p) : divide_up(chunk, divide_up(UNITS_WANTED, p->out_blocks));
+    plan_tiles(p, (small ? p->rows : chunk) * p->tile_cols);
+    plan_strip(p, small ? p->rows : 1);
+}
+
+static trit_status run(winograd_plan *p, double *sums) {
+    size_t bytes = 0;
+    plan_units(p);
+    /* Chunks of the large way need not begin at a unit's border: one slot more. */
+    const int64_t units = p->all_rows / p->rows + 1;
+    TRIT_TRY(sums_begin(p, units, &bytes));
+    trit_status status = small_u(p) ? run_small(p) : run_large(p);
+    sums_end(p, units, bytes, sums);
+    return status;
+}
+
+static trit_status forward(const trit_conv_geom *g, const float *x, const float *w, float *y,
+                           const trit_conv_along *along) {
     winograd_plan p = new_plan(g, g->C, g->K);
     p.source = x;
     p.weights = w;
     p.result = y;
-    return run(&p);
+    if (along) p.source_rows = along->x, p.take = along->take;
+    return run(&p, along ? along->sums : NULL);
 }
 
-static trit_status backward_data(const trit_conv_geom *g, const float *dy, const float *w,
-                                 float *dx) {
-    size_t bytes;
-    float *transposed = trit_conv_transposed(g, w, &bytes);
-    if (!transposed) return TRIT_ERR_MEM;
+static winograd_plan data_plan(const trit_conv_geom *g, const float *dy, const float *transposed,
+                               float *dx, const trit_conv_along *along) {
     winograd_plan p = new_plan(g, g->K, g->C);
     p.source = dy;
     p.weights = transposed;
     p.turned = true;
     p.result = dx;
-    trit_status status = run(&p);
+    if (along) p.source_rows = along->dy, p.take = along->take;
+    return p;
+}
+
+static trit_status backward_data(const trit_conv_geom *g, const float *dy, const float *w,
+                                 float *dx, const trit_conv_along *along) {
+    size_t bytes;
+    float *transposed = trit_conv_transposed(g, w, &bytes);
+    if (!transposed) return TRIT_ERR_MEM;
+    winograd_plan p = data_plan(g, dy, transposed, dx, along);
+    trit_status status = run(&p, along ? along->sums : NULL);
     trit_free(transposed, bytes);
     return status;
 }
 
 /* ------------------------------------------------------------------ backward weight */
 
-static trit_status run_slots(winograd_plan *p, int64_t most) {
-    const winograd_kernels *k = kernels();
+/* Slots of partial sums dU; more would cost more to add than they bring. */
+static int64_t slot_count(const winograd_plan *p) {
+    int64_t most = SLOT_BYTES / (p->out_blocks * p->u_block * (int64_t)sizeof(float));
+    return most < UNITS_WANTED ? most : UNITS_WANTED;
+}
+
+static void plan_slots(winograd_plan *p, int64_t most) {
     p->rows = unit_rows(p);
     plan_tiles(p, p->rows * p->tile_cols);
     p->m_position = p->out_blocks * p->m_block + WINOGRAD_PAD;
+    plan_strip(p, p->rows);
     int64_t items = divide_up(p->all_rows, p->rows);
     p->slots = most < items ? most : items;
-    TRIT_TRY(trit_scratch_reserve(
-        floats(k->lines(p) + WINOGRAD_POSITIONS * (p->v_position + p->m_position))));
+}
+
+/* Partial sums by `work` over slots, then dw. */
+static trit_status add_up(winograd_plan *p, trit_work work, void *context) {
     size_t bytes = floats(p->slots * p->out_blocks * p->u_block);
     p->du = trit_alloc(bytes);
     if (!p->du) return TRIT_ERR_MEM;
-    trit_parallel(p->slots, k->slot, p);
-    trit_parallel(p->out_blocks * (p->in / WINOGRAD_CHANNELS), k->gradient, p);
+    trit_parallel(p->slots, work, context);
+    trit_parallel(p->out_blocks * (p->in / WINOGRAD_CHANNELS), kernels()->gradient, p);
     trit_free(p->du, bytes);
     return TRIT_OK;
+}
+
+static trit_status run_slots(winograd_plan *p, int64_t most) {
+    plan_slots(p, most);
+    TRIT_TRY(trit_scratch_reserve(floats(scratch_floats(p))));
+    return add_up(p, kernels()->slot, p);
 }
 
 static trit_status run_positions(winograd_plan *p) {
@@ -184,7 +269,8 @@ static trit_status run_positions(winograd_plan *p) {
     plan_tiles(p, chunk * p->tile_cols);
     p->m_position = p->out_blocks * p->m_block + WINOGRAD_PAD;
     p->slots = 1;
-    TRIT_TRY(trit_scratch_reserve(floats(k->lines(p))));
+    plan_strip(p, 1);
+    TRIT_TRY(trit_scratch_reserve(floats(k->lines(p) + p->strip)));
     int64_t v = WINOGRAD_POSITIONS * p->v_position, m = WINOGRAD_POSITIONS * p->m_position;
     size_t bytes = floats(v + m + p->out_blocks * p->u_block);
     p->v = trit_alloc(bytes);
@@ -202,15 +288,60 @@ static trit_status run_positions(winograd_plan *p) {
     return TRIT_OK;
 }
 
-static trit_status backward_weight(const trit_conv_geom *g, const float *x, const float *dy,
-                                   float *dw) {
+static winograd_plan weight_plan(const trit_conv_geom *g, const float *x, const float *dy,
+                                 float *dw, const trit_conv_along *along) {
     winograd_plan p = new_plan(g, g->C, g->K);
     p.source = x;
     p.dy = dy;
+    p.correlates = true;
     p.result = dw;
-    int64_t most = SLOT_BYTES / (p.out_blocks * p.u_block * (int64_t)sizeof(float));
-    if (most > UNITS_WANTED) most = UNITS_WANTED;
+    if (along) p.source_rows = along->x, p.dy_rows = along->dy;
+    return p;
+}
+
+static trit_status backward_weight(const trit_conv_geom *g, const float *x, const float *dy,
+                                   float *dw, const trit_conv_along *along) {
+    winograd_plan p = weight_plan(g, x, dy, dw, along);
+    int64_t most = slot_count(&p);
     return most >= 4 ? run_slots(&p, most) : run_positions(&p);
+}
+
+/* ------------------------------------------------------------------ both in one sweep */
+
+static bool joins(const trit_conv_geom *g) {
+    winograd_plan data = new_plan(g, g->K, g->C), weight = new_plan(g, g->C, g->K);
+    return small_u(&data) && slot_count(&weight) >= 4;
+}
+
+static trit_status run_both(winograd_both *b, double *sums) {
+    winograd_plan *d = &b->data, *w = &b->weight;
+    size_t u_bytes, sums_bytes = 0;
+    plan_slots(w, slot_count(w));
+    d->rows = w->rows;
+    plan_tiles(d, d->rows * d->tile_cols);
+    d->strip = w->strip;
+    const int64_t units = divide_up(d->all_rows, d->rows);
+    const int64_t of_d = scratch_floats(d), of_w = scratch_floats(w);
+    TRIT_TRY(trit_scratch_reserve(floats(of_d > of_w ? of_d : of_w)));
+    TRIT_TRY(sums_begin(d, units, &sums_bytes));
+    trit_status status = transform_weights(d, &u_bytes);
+    if (status == TRIT_OK) {
+        status = add_up(w, kernels()->both, b);
+        trit_free(d->u, u_bytes);
+    }
+    sums_end(d, units, sums_bytes, sums);
+    return status;
+}
+
+static trit_status backward(const trit_conv_geom *g, const float *x, const float *dy,
+                            const float *w, float *dx, float *dw, const trit_conv_along *along) {
+    size_t bytes;
+    float *transposed = trit_conv_transposed(g, w, &bytes);
+    if (!transposed) return TRIT_ERR_MEM;
+    winograd_both b = {data_plan(g, dy, transposed, dx, along), weight_plan(g, x, dy, dw, along)};
+    trit_status status = run_both(&b, along ? along->sums : NULL);
+    trit_free(transposed, bytes);
+    return status;
 }
 
 const conv_algo trit_conv_winograd = {
@@ -218,7 +349,10 @@ const conv_algo trit_conv_winograd = {
     .inexact = true,
     .fits = fits,
     .pays = pays,
+    .rides = rides,
     .forward = forward,
     .backward_data = backward_data,
     .backward_weight = backward_weight,
+    .joins = joins,
+    .backward = backward,
 };

@@ -48,12 +48,25 @@ typedef struct {
     const float *weights; /* [3,3,in,out]: w, or its transpose in backward data         */
     const float *dy;      /* [images,height,width,out], backward weight only            */
     float *result;        /* y or dx, or dw                                             */
-    float *u;             /* all of U, or NULL when units transform weights themselves  */
-    float *v, *m;         /* V and M of tile rows [first_row, end_row), shared by units */
+    bool correlates;      /* backward weight                                            */
+
+    /* Rows made and taken on the way (trit/rows.h), or NULL. */
+    const trit_make *source_rows, *dy_rows;
+    const trit_take *take;
+    double *sums;  /* [units][2][out]                                            */
+    int64_t strip; /* floats of made rows of one unit; 0 = none are made          */
+
+    float *u;     /* all of U, or NULL when units transform weights themselves  */
+    float *v, *m; /* V and M of tile rows [first_row, end_row), shared by units */
     int64_t first_row, end_row;
     float *du; /* backward weight: [slots] of the shape of U                            */
     int64_t slots;
 } winograd_plan;
+
+/* Both backward passes in one sweep: rows of dy are made once.  Both plans cut the tile rows alike. */
+typedef struct {
+    winograd_plan data, weight;
+} winograd_both;
 
 typedef struct {
     int64_t lanes;
@@ -64,6 +77,7 @@ typedef struct {
     trit_work shared_products; /* unit = (group of tile rows, output block): weights,
                                   products with shared V, output                        */
     trit_work slot;            /* unit = slot: input, dy, products into du              */
+    trit_work both;            /* context winograd_both; unit = slot: both backward passes */
     trit_work shared_position; /* unit = position: products of shared V and M into du   */
     trit_work gradient;        /* unit as for weights: dw from du                       */
 } winograd_kernels;

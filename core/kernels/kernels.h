@@ -7,7 +7,7 @@
 #ifndef TRIT_KERNELS_KERNELS_H
 #define TRIT_KERNELS_KERNELS_H
 
-#include "trit/base.h"
+#include "trit/rows.h"
 
 /* One pooling: window R x S, positions outside the image do not exist. */
 typedef struct {

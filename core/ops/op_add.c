@@ -3,8 +3,45 @@
  *
  * The gradient of an operand that was stretched is summed over the stretched dimensions.
  */
+#include <string.h>
+
 #include "kernels/kernels.h"
 #include "ops/ops.h"
+#include "tensor/pending.h"
+
+/* Described by (p - pm) pa + pb alone: one more operand can be added. */
+static bool is_normed(const trit_tensor *t) {
+    return t->pending && t->pending->rows.pm && !t->pending->rows.q && !t->pending->rows.relu;
+}
+
+/* Normed a + b with b as it is, or normed too. */
+static trit_status describe_sum(trit_tensor *a, trit_tensor *b, trit_tensor **out) {
+    const struct trit_pending *d = a->pending;
+    unsigned has = 1u << ROWS_PM | 1u << ROWS_PA | 1u << ROWS_PB;
+    if (!is_normed(b)) {
+        TRIT_TRY(trit_tensor_settle(b));
+        return trit_pending_new(d->p, b, d->vectors, has, false, out);
+    }
+    trit_tensor *vectors;
+    const size_t half = (size_t)(3 * d->rows.C);
+    TRIT_TRY(trit_pending_vectors(d->rows.C, &vectors));
+    memcpy(vectors->data, d->vectors->data, half * sizeof(float));
+    memcpy(vectors->data + half, b->pending->vectors->data, half * sizeof(float));
+    has |= has << 3;
+    trit_status status = trit_pending_new(d->p, b->pending->p, vectors, has, false, out);
+    trit_tensor_release(vectors);
+    return status;
+}
+
+/* A residual sum: one operand comes straight from a normalisation. */
+static trit_status describe(trit_call *c, bool *done) {
+    trit_tensor *a = c->in[0], *b = c->in[1];
+    if (!trit_same_shape(a, b) || !trit_same_strides(a, b)) return TRIT_OK;
+    if (!is_normed(a)) a = c->in[1], b = c->in[0];
+    if (!is_normed(a)) return TRIT_OK;
+    *done = true;
+    return describe_sum(a, b, &c->out);
+}
 
 static void span(const void *context, int64_t n, float *const *p) {
     (void)context;
@@ -47,6 +84,8 @@ const trit_op trit_op_add = {
     .strided = true,
     .layout = TRIT_CHANNELS_LAST,
     .infer = trit_infer_broadcast,
+    .describe = describe,
+    .passes = true,
     .forward = forward,
     .backward = backward,
     .grad = TRIT_GRAD_SMOOTH,

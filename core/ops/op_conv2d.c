@@ -9,8 +9,13 @@
  * need not be computed.  With s given as fourth operand, w without gradient,
  *   dL/ds_k = sum_{n,p,q} gy (y - b_k) / s_k     (0 where s_k = 0; one s: summed over k)
  * which is exact because y - b is linear in s.  Forward does not read s.
+ *
+ * Fusion: rows of x and of gy that are only described (a normalisation before, or behind) are made by
+ * the convolution itself, sums of y are left with it for the normalisation behind, and rows of gx are
+ * finished for the rectifier before (autograd/fuse.c), where the algorithm can (trit/conv.h).
  */
 #include "ops/ops.h"
+#include "tensor/pending.h"
 #include "trit/conv.h"
 
 enum { STRIDE, PADDING, DILATION, GROUPS };
@@ -85,24 +90,79 @@ static trit_status infer(const trit_call *c, trit_shape *out) {
     return TRIT_OK;
 }
 
+/* How rows of `t` are made, when this pass shall make them; else t is settled. */
+static trit_status rows_of(trit_tensor *t, bool by_us, const trit_make **rows) {
+    *rows = NULL;
+    if (!by_us) return trit_tensor_settle(t);
+    if (t->pending) *rows = &t->pending->rows;
+    return TRIT_OK;
+}
+
 static trit_status forward(trit_call *c) {
     const trit_conv_geom g = geometry(c);
-    TRIT_TRY(trit_conv_forward(&g, c->in[X]->data, c->in[W]->data, c->out->data));
+    const bool rides = trit_conv_rides_along(&g, 'f');
+    trit_tensor *x = c->in[X];
+    const trit_take plain = {.C = g.K};
+    trit_conv_along along = {0};
+    TRIT_TRY(rows_of(x, rides && !(x->pending && x->pending->rows.q), &along.x));
+    if (rides && c->training && trit_fusion() && !c->in[B]) {
+        struct trit_sums *sums = trit_sums_new(NULL, g.K);
+        if (!sums) return TRIT_ERR_MEM;
+        trit_tensor_set_sums(c->out, sums);
+        along.take = &plain;
+        along.sums = sums->v;
+    }
+    TRIT_TRY(trit_conv_forward(&g, x->data, c->in[W]->data, c->out->data, &along));
     if (c->in[B]) trit_add_bias(g.N * g.P * g.Q, g.K, c->in[B]->data, c->out->data);
     return TRIT_OK;
 }
 
+/* Rows of gx go on to the rectifier before, if there is one. */
+static trit_conv_along data_along(trit_call *c, const trit_make *dy) {
+    trit_conv_along along = {.dy = dy};
+    if (c->fusion) {
+        along.take = &c->fusion->take;
+        along.sums = c->fusion->sums;
+        c->fusion->done = true;
+    }
+    return along;
+}
+
+static trit_status gradients(trit_call *c, const trit_conv_geom *g, const float *dy,
+                             const trit_make *made, trit_tensor **gx) {
+    const float *w = c->in[W]->data;
+    trit_conv_along along = {.dy = made};
+    if (gx[X]) along = data_along(c, made);
+    if (gx[W]) TRIT_TRY(rows_of(c->in[X], trit_conv_rides_along(g, 'w'), &along.x));
+    const float *x = c->in[X]->data;
+    if (gx[X] && gx[W]) return trit_conv_backward(g, x, dy, w, gx[X]->data, gx[W]->data, &along);
+    if (gx[X]) return trit_conv_backward_data(g, dy, w, gx[X]->data, &along);
+    return gx[W] ? trit_conv_backward_weight(g, x, dy, gx[W]->data, &along) : TRIT_OK;
+}
+
+/* dL/ds from sums of gy and gy y that came with gy, or from a pass over both. */
+static trit_status scale_gradient(trit_call *c, const trit_conv_geom *g, const trit_tensor *gy,
+                                  trit_tensor *gs) {
+    if (gy->sums && gy->sums->of == c->out && gy->sums->raw && !c->in[B]) {
+        trit_scale_from_sums(g->K, gy->sums->v + g->K, c->in[S], gs);
+        return TRIT_OK;
+    }
+    TRIT_TRY(trit_tensor_settle((trit_tensor *)gy));
+    return trit_scale_grad(g->N * g->P * g->Q, g->K, gy->data, c->out->data,
+                           c->in[B] ? c->in[B]->data : NULL, c->in[S], gs);
+}
+
 static trit_status backward(trit_call *c, trit_tensor *gy, trit_tensor **gx) {
     const trit_conv_geom g = geometry(c);
-    const int64_t rows = g.N * g.P * g.Q;
+    const trit_make *dy = NULL;
+    const bool made = (!c->want[X] || trit_conv_rides_along(&g, 'd')) &&
+                      (!c->want[W] || trit_conv_rides_along(&g, 'w'));
     for (int i = 0; i < c->n_in; i++)
         if (c->want[i]) TRIT_TRY(trit_grad_new(c, i, &gx[i]));
-    if (gx[X]) TRIT_TRY(trit_conv_backward_data(&g, gy->data, c->in[W]->data, gx[X]->data));
-    if (gx[W]) TRIT_TRY(trit_conv_backward_weight(&g, c->in[X]->data, gy->data, gx[W]->data));
-    if (gx[B]) TRIT_TRY(trit_column_sums(rows, g.K, gy->data, gx[B]->data));
-    if (gx[S])
-        TRIT_TRY(trit_scale_grad(rows, g.K, gy->data, c->out->data,
-                                 c->in[B] ? c->in[B]->data : NULL, c->in[S], gx[S]));
+    if (gx[S]) TRIT_TRY(scale_gradient(c, &g, gy, gx[S]));
+    TRIT_TRY(rows_of(gy, made && !gx[B], &dy));
+    TRIT_TRY(gradients(c, &g, gy->data, dy, gx));
+    if (gx[B]) TRIT_TRY(trit_column_sums(g.N * g.P * g.Q, g.K, gy->data, gx[B]->data));
     return TRIT_OK;
 }
 
@@ -135,6 +195,9 @@ const trit_op trit_op_conv2d = {
     .params = params,
     .layout = TRIT_CHANNELS_LAST,
     .weight_is_hwio = true,
+    .takes_pending = 1u << X,
+    .takes_pending_grad = true,
+    .takes_rows = 1u << X,
     .infer = infer,
     .forward = forward,
     .backward = backward,

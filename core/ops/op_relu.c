@@ -8,6 +8,15 @@
 
 #include "kernels/kernels.h"
 #include "ops/ops.h"
+#include "tensor/pending.h"
+
+/* max(v, 0) ends the description of a pending operand. */
+static trit_status describe(trit_call *c, bool *done) {
+    const struct trit_pending *d = c->in[0]->pending;
+    if (!d || d->rows.relu) return TRIT_OK;
+    *done = true;
+    return trit_pending_relu(c->in[0], &c->out);
+}
 
 static void forward_span(const void *context, int64_t n, float *const *p) {
     (void)context;
@@ -25,6 +34,7 @@ static void backward_span(const void *context, int64_t n, float *const *p) {
 }
 
 static trit_status backward(trit_call *c, trit_tensor *gy, trit_tensor **gx) {
+    TRIT_TRY(trit_tensor_settle(c->out));
     TRIT_TRY(trit_grad_reuse(c, 0, gy, &gx[0]));
     trit_spans(3, (const trit_tensor *[]){gx[0], gy, c->out}, backward_span, NULL);
     return TRIT_OK;
@@ -48,6 +58,8 @@ const trit_op trit_op_relu = {
     .strided = true,
     .layout = TRIT_CHANNELS_LAST,
     .infer = trit_infer_same,
+    .describe = describe,
+    .rectifies = true,
     .forward = forward,
     .backward = backward,
     .grad = TRIT_GRAD_KINKED,

@@ -46,7 +46,9 @@ trit_status trit_column_sums(int64_t rows, int64_t C, const float *x, float *out
 /* y += b in every row, b [C]. */
 void trit_add_bias(int64_t rows, int64_t C, const float *b, float *y);
 /* ds for outputs y = s * z + b with y, gy [rows][C]: sum of gy (y - b) over each channel's outputs,
- * divided by s; s has C or 1 elements; 0 where s is 0.  b may be NULL. */
+ * divided by s; s has C or 1 elements; 0 where s is 0.  b may be NULL.  From sums [C] of
+ * gy (y - b), or from a pass over gy and y. */
+void trit_scale_from_sums(int64_t C, const double *sum, const trit_tensor *s, trit_tensor *ds);
 trit_status trit_scale_grad(int64_t rows, int64_t C, const float *gy, const float *y,
                             const float *b, const trit_tensor *s, trit_tensor *ds);
 

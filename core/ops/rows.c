@@ -115,6 +115,17 @@ static trit_status scale_sums(channel_job *j, int64_t rows, const float *b, doub
     return status;
 }
 
+void trit_scale_from_sums(int64_t C, const double *sum, const trit_tensor *s, trit_tensor *ds) {
+    const int64_t n = trit_numel(s);
+    double total = 0;
+    for (int64_t c = 0; c < C; c++) {
+        total += sum[c];
+        const double own = n == 1 ? total : sum[c];
+        const float scale = s->data[n == 1 ? 0 : c];
+        ds->data[n == 1 ? 0 : c] = scale != 0.0f ? (float)(own / (double)scale) : 0.0f;
+    }
+}
+
 trit_status trit_scale_grad(int64_t rows, int64_t C, const float *gy, const float *y,
                             const float *b, const trit_tensor *s, trit_tensor *ds) {
     channel_job j = {.C = C, .g = gy, .x = y};
@@ -122,16 +133,7 @@ trit_status trit_scale_grad(int64_t rows, int64_t C, const float *gy, const floa
     double *sums = trit_alloc(bytes);
     if (!sums) return TRIT_ERR_MEM;
     trit_status status = scale_sums(&j, rows, b, sums);
-    if (status == TRIT_OK) {
-        const int64_t n = trit_numel(s);
-        double total = 0;
-        for (int64_t c = 0; c < C; c++) {
-            total += sums[C + c];
-            const double own = n == 1 ? total : sums[C + c];
-            const float scale = s->data[n == 1 ? 0 : c];
-            ds->data[n == 1 ? 0 : c] = scale != 0.0f ? (float)(own / (double)scale) : 0.0f;
-        }
-    }
+    if (status == TRIT_OK) trit_scale_from_sums(C, sums + C, s, ds);
     trit_free(sums, bytes);
     return status;
 }

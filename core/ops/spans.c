@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "ops/ops.h"
+#include "tensor/pending.h"
 #include "tensor/tensor.h"
 
 #define BUFFER 256 /* numbers per operand gathered at a time: 1 KiB, stays in the first cache */
@@ -66,6 +67,7 @@ void trit_spans(int count, const trit_tensor *const *t, trit_span body, const vo
 
 trit_status trit_grad_reuse(const trit_call *c, int i, trit_tensor *gy, trit_tensor **gx) {
     if (gy->refs > 1 || gy->storage->refs > 1 || !trit_is_dense(gy)) return trit_grad_new(c, i, gx);
+    trit_tensor_set_sums(gy, NULL);
     *gx = trit_tensor_retain(gy);
     return TRIT_OK;
 }

@@ -141,9 +141,9 @@ static bool bands_are_intact(const float *a, int64_t n) {
 static float *run(const conv_algo *algo, const problem *p, char pass) {
     int64_t n = output_size(p, pass);
     float *a = guarded(n), *out = a + BAND;
-    trit_status status = pass == 'f'   ? algo->forward(&p->g, p->x, p->w, out)
-                         : pass == 'd' ? algo->backward_data(&p->g, p->dy, p->w, out)
-                                       : algo->backward_weight(&p->g, p->x, p->dy, out);
+    trit_status status = pass == 'f'   ? algo->forward(&p->g, p->x, p->w, out, NULL)
+                         : pass == 'd' ? algo->backward_data(&p->g, p->dy, p->w, out, NULL)
+                                       : algo->backward_weight(&p->g, p->x, p->dy, out, NULL);
     if (status == TRIT_OK && bands_are_intact(a, n)) return a;
     free(a);
     return NULL;
@@ -257,9 +257,9 @@ static void passes_are_transposes_of_each_other(void **state) {
     for (int s = 0; s < SHAPES; s++) {
         problem p = problem_of(geometry(&shapes[s]));
         float *y = guarded(p.size_y), *dx = guarded(p.size_x), *dw = guarded(p.size_w);
-        assert_int_equal(trit_conv_forward(&p.g, p.x, p.w, y), TRIT_OK);
-        assert_int_equal(trit_conv_backward_data(&p.g, p.dy, p.w, dx), TRIT_OK);
-        assert_int_equal(trit_conv_backward_weight(&p.g, p.x, p.dy, dw), TRIT_OK);
+        assert_int_equal(trit_conv_forward(&p.g, p.x, p.w, y, NULL), TRIT_OK);
+        assert_int_equal(trit_conv_backward_data(&p.g, p.dy, p.w, dx, NULL), TRIT_OK);
+        assert_int_equal(trit_conv_backward_weight(&p.g, p.x, p.dy, dw, NULL), TRIT_OK);
         double by_y = dot(p.dy, y, p.size_y), by_x = dot(dx, p.x, p.size_x),
                by_w = dot(dw, p.w, p.size_w);
         double size = sqrt(dot(p.dy, p.dy, p.size_y) * dot(y, y, p.size_y)) + 1e-30;
@@ -303,10 +303,10 @@ static void an_empty_batch_gives_a_zero_weight_gradient(void **state) {
     trit_conv_geom g = geometry(&shapes[0]);
     g.N = 0;
     float x = 0.0f, y = GUARD, *dw = guarded(9 * 16 * 16);
-    assert_int_equal(trit_conv_forward(&g, &x, dw, &y), TRIT_OK);
-    assert_int_equal(trit_conv_backward_data(&g, &x, dw, &y), TRIT_OK);
+    assert_int_equal(trit_conv_forward(&g, &x, dw, &y, NULL), TRIT_OK);
+    assert_int_equal(trit_conv_backward_data(&g, &x, dw, &y, NULL), TRIT_OK);
     assert_true(y == GUARD);
-    assert_int_equal(trit_conv_backward_weight(&g, &x, &x, dw + BAND), TRIT_OK);
+    assert_int_equal(trit_conv_backward_weight(&g, &x, &x, dw + BAND, NULL), TRIT_OK);
     for (int i = 0; i < 9 * 16 * 16; i++) assert_true(dw[BAND + i] == 0.0f);
     assert_true(bands_are_intact(dw, 9 * 16 * 16));
     free(dw);
@@ -341,7 +341,7 @@ static int refuses_unknown_mode(void) {
     if (child == 0) {
         setenv("TRIT_CONV", "fast", 1);
         trit_conv_geom g = geometry(&shapes[0]);
-        bool refused = trit_conv_forward(&g, NULL, NULL, NULL) == TRIT_ERR_ARG;
+        bool refused = trit_conv_forward(&g, NULL, NULL, NULL, NULL) == TRIT_ERR_ARG;
         _exit(refused && !strcmp(trit_last_error(), "TRIT_CONV=fast: expected auto, exact, gemm or "
                                                     "reference")
                   ? 0

@@ -13,7 +13,7 @@ local LAYER = { base = 1, kernels = 2, gemm = 3, conv = 4, tensor = 5, quant = 6
 -- These stand beside each other on `tensor`: they see it, what is below, and themselves.
 local SIDE = { optim = true, data = true, io = true }
 -- Public headers: the lowest layer that may include each.
-local PUBLIC = { base = 1, conv = 3, tensor = 5, quant = 6, op = 7, gradcheck = 8, optim = "optim",
+local PUBLIC = { base = 1, rows = 2, conv = 3, tensor = 5, quant = 6, op = 7, gradcheck = 8, optim = "optim",
   data = "data", io = "io", stats = "io", hist = "io" }
 
 -- A foreign library is included by the files of one place only.

@@ -1,8 +1,9 @@
 /*
  * winograd_tiles.h - image rows to transformed tiles and back; winograd_tiles.c.
  *
- * These are the places where a Winograd convolution reads and writes images: an elementwise
- * operation on the rows (normalisation, activation, fake quantization) belongs around them.
+ * These are the places where a Winograd convolution reads and writes images.  Rows to be made are
+ * made just before they are read, rows to be taken are taken when all their channels are written
+ * (trit/rows.h).
  */
 #ifndef TRIT_CONV_WINOGRAD_TILES_H
 #define TRIT_CONV_WINOGRAD_TILES_H
@@ -10,19 +11,28 @@
 #include "conv/isa/vec.h"
 #include "conv/winograd.h"
 
-/* Floats that the two functions below need as `lines`. */
+/* Floats that the two transforms below need as `lines`. */
 int64_t SYMBOL(trit_winograd_lines)(const winograd_plan *p);
 
-/* Tile rows [r0, r1) of p->source as V; the first tile goes to place `tile`. */
-void SYMBOL(trit_winograd_input)(const winograd_plan *p, int64_t r0, int64_t r1, int64_t tile,
-                                 float *lines, float *v);
+/* The image rows of tile rows [r0, r1), `halo` more on either side, made into `strip`. */
+void SYMBOL(trit_winograd_make)(const winograd_plan *p, const trit_make *rows, int64_t halo,
+                                int64_t r0, int64_t r1, float *strip);
+
+/* Tile rows [r0, r1) of p->source as V; the first tile goes to place `tile`.  strip: the rows made
+ * with halo 1, NULL = read them. */
+void SYMBOL(trit_winograd_input)(const winograd_plan *p, const float *strip, int64_t r0, int64_t r1,
+                                 int64_t tile, float *lines, float *v);
 
 /* Tile rows [r0, r1) of p->dy as M = A dy A^T, all panels; backward weight. */
-void SYMBOL(trit_winograd_gradient)(const winograd_plan *p, int64_t r0, int64_t r1, int64_t tile,
-                                    float *lines, float *m);
+void SYMBOL(trit_winograd_gradient)(const winograd_plan *p, const float *strip, int64_t halo,
+                                    int64_t r0, int64_t r1, int64_t tile, float *lines, float *m);
 
 /* M of output block `block` as rows of p->result, tile rows [r0, r1). */
 void SYMBOL(trit_winograd_output)(const winograd_plan *p, int64_t r0, int64_t r1, int64_t block,
                                   const float *m);
+
+/* Channels [c0, c1) of finished tile rows [r0, r1) taken as p->take says; sums of `unit`. */
+void SYMBOL(trit_winograd_take)(const winograd_plan *p, int64_t r0, int64_t r1, int64_t c0,
+                                int64_t c1, int64_t unit);
 
 #endif

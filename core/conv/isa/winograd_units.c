@@ -59,24 +59,56 @@ static void multiply(const winograd_plan *p, int64_t tiles, const float *v, cons
      m + position * p->m_position);
 }
 
+/* Scratch of a unit: lines, V, M, and the made rows of x and of dy. */
+typedef struct {
+    float *lines, *v, *m, *x, *dy;
+} unit_scratch;
+
+static unit_scratch scratch_of(const winograd_plan *p, int worker) {
+    unit_scratch s = {.lines = trit_scratch(worker)};
+    s.v = s.lines + SYMBOL(trit_winograd_lines)(p);
+    s.m = s.v + WINOGRAD_POSITIONS * p->v_position;
+    s.x = s.m + WINOGRAD_POSITIONS * p->m_position;
+    s.dy = s.x + p->strip;
+    return s;
+}
+
+/* Made rows with halo 1 in `strip`, or NULL where the array is read. */
+static const float *make_rows(const winograd_plan *p, const trit_make *rows, int64_t halo,
+                              int64_t r0, int64_t r1, float *strip) {
+    if (!rows) return NULL;
+    SYMBOL(trit_winograd_make)(p, rows, halo, r0, r1, strip);
+    return strip;
+}
+
+/* From V to finished rows of the result. */
+static void produce(const winograd_plan *p, int64_t r0, int64_t r1, int64_t unit,
+                    const unit_scratch *s) {
+    for (int64_t block = 0; block < p->out_blocks; block++) {
+        multiply(p, (r1 - r0) * p->tile_cols, s->v, p->u + block * p->u_block, s->m);
+        SYMBOL(trit_winograd_output)(p, r0, r1, block, s->m);
+    }
+    if (p->take) SYMBOL(trit_winograd_take)(p, r0, r1, 0, p->out, unit);
+}
+
 static void rows_unit(void *context, int64_t unit, int worker) {
     const winograd_plan *p = context;
     int64_t r0 = unit * p->rows, r1 = least(r0 + p->rows, p->all_rows);
-    float *lines = trit_scratch(worker), *v = lines + SYMBOL(trit_winograd_lines)(p);
-    float *m = v + WINOGRAD_POSITIONS * p->v_position;
-    SYMBOL(trit_winograd_input)(p, r0, r1, 0, lines, v);
-    for (int64_t block = 0; block < p->out_blocks; block++) {
-        multiply(p, (r1 - r0) * p->tile_cols, v, p->u + block * p->u_block, m);
-        SYMBOL(trit_winograd_output)(p, r0, r1, block, m);
-    }
+    unit_scratch s = scratch_of(p, worker);
+    const float *strip = make_rows(p, p->source_rows, 1, r0, r1, s.x);
+    SYMBOL(trit_winograd_input)(p, strip, r0, r1, 0, s.lines, s.v);
+    produce(p, r0, r1, unit, &s);
 }
 
 static void shared_input_unit(void *context, int64_t unit, int worker) {
     const winograd_plan *p = context;
-    int64_t r = p->first_row + unit;
-    float *lines = trit_scratch(worker);
-    SYMBOL(trit_winograd_input)(p, r, r + 1, unit * p->tile_cols, lines, p->v);
-    if (p->dy) SYMBOL(trit_winograd_gradient)(p, r, r + 1, unit * p->tile_cols, lines, p->m);
+    int64_t r = p->first_row + unit, tile = unit * p->tile_cols;
+    float *lines = trit_scratch(worker), *rows = lines + SYMBOL(trit_winograd_lines)(p);
+    const float *strip = make_rows(p, p->source_rows, 1, r, r + 1, rows);
+    SYMBOL(trit_winograd_input)(p, strip, r, r + 1, tile, lines, p->v);
+    if (!p->correlates) return;
+    strip = make_rows(p, p->dy_rows, 0, r, r + 1, rows);
+    SYMBOL(trit_winograd_gradient)(p, strip, 0, r, r + 1, tile, lines, p->m);
 }
 
 static void shared_products_unit(void *context, int64_t unit, int worker) {
@@ -88,6 +120,9 @@ static void shared_products_unit(void *context, int64_t unit, int worker) {
     transform_block(p, block, 0, p->in, u);
     multiply(p, (r1 - r0) * p->tile_cols, p->v + (r0 - p->first_row) * p->tile_cols * LANES, u, m);
     SYMBOL(trit_winograd_output)(p, r0, r1, block, m);
+    int64_t channels = p->cv * LANES;
+    if (p->take) SYMBOL(trit_winograd_take)
+    (p, r0, r1, block * channels, (block + 1) * channels, r0 / p->rows);
 }
 
 /* ------------------------------------------------------------------ backward weight */
@@ -105,19 +140,47 @@ static void correlate(const winograd_plan *p, int64_t position, int64_t tiles, c
      du + block * p->u_block + b * LANES * p->cv * LANES);
 }
 
+/* Tile rows [r0, r1) into dU of one slot; `dy` made with `halo`, NULL = read. */
+static void correlate_rows(const winograd_plan *p, int64_t r0, int64_t r1, const float *dy,
+                           int64_t halo, bool fresh, const unit_scratch *s, float *du) {
+    const float *x = make_rows(p, p->source_rows, 1, r0, r1, s->x);
+    SYMBOL(trit_winograd_input)(p, x, r0, r1, 0, s->lines, s->v);
+    SYMBOL(trit_winograd_gradient)(p, dy, halo, r0, r1, 0, s->lines, s->m);
+    for (int64_t position = 0; position < WINOGRAD_POSITIONS; position++)
+        correlate(p, position, (r1 - r0) * p->tile_cols, s->v, s->m, fresh, du);
+}
+
+static int64_t item_count(const winograd_plan *p) { return (p->all_rows + p->rows - 1) / p->rows; }
+
 static void slot_unit(void *context, int64_t unit, int worker) {
     const winograd_plan *p = context;
-    int64_t items = (p->all_rows + p->rows - 1) / p->rows;
-    int64_t first = tile_part(items, p->slots, unit), end = tile_part(items, p->slots, unit + 1);
-    float *lines = trit_scratch(worker), *v = lines + SYMBOL(trit_winograd_lines)(p);
-    float *m = v + WINOGRAD_POSITIONS * p->v_position;
+    int64_t first = tile_part(item_count(p), p->slots, unit);
+    int64_t end = tile_part(item_count(p), p->slots, unit + 1);
+    unit_scratch s = scratch_of(p, worker);
     float *du = p->du + unit * p->out_blocks * p->u_block;
     for (int64_t item = first; item < end; item++) {
         int64_t r0 = item * p->rows, r1 = least(r0 + p->rows, p->all_rows);
-        SYMBOL(trit_winograd_input)(p, r0, r1, 0, lines, v);
-        SYMBOL(trit_winograd_gradient)(p, r0, r1, 0, lines, m);
-        for (int64_t position = 0; position < WINOGRAD_POSITIONS; position++)
-            correlate(p, position, (r1 - r0) * p->tile_cols, v, m, item == first, du);
+        const float *dy = make_rows(p, p->dy_rows, 0, r0, r1, s.dy);
+        correlate_rows(p, r0, r1, dy, 0, item == first, &s, du);
+    }
+}
+
+/* V and M serve the data gradient first, then the weights'. */
+static void both_unit(void *context, int64_t unit, int worker) {
+    const winograd_both *b = context;
+    const winograd_plan *d = &b->data, *w = &b->weight;
+    int64_t first = tile_part(item_count(w), w->slots, unit);
+    int64_t end = tile_part(item_count(w), w->slots, unit + 1);
+    unit_scratch sd = scratch_of(d, worker), sw = scratch_of(w, worker);
+    if (sd.x > sw.x) sw.x = sd.x;
+    sw.dy = sw.x + w->strip;
+    float *du = w->du + unit * w->out_blocks * w->u_block;
+    for (int64_t item = first; item < end; item++) {
+        int64_t r0 = item * w->rows, r1 = least(r0 + w->rows, w->all_rows);
+        const float *dy = make_rows(d, d->source_rows, 1, r0, r1, sw.dy);
+        SYMBOL(trit_winograd_input)(d, dy, r0, r1, 0, sd.lines, sd.v);
+        produce(d, r0, r1, item, &sd);
+        correlate_rows(w, r0, r1, dy, 1, item == first, &sw, du);
     }
 }
 
@@ -168,6 +231,7 @@ const winograd_kernels SYMBOL(trit_winograd) = {
     .shared_input = shared_input_unit,
     .shared_products = shared_products_unit,
     .slot = slot_unit,
+    .both = both_unit,
     .shared_position = shared_position_unit,
     .gradient = gradient_unit,
 };

@@ -110,6 +110,26 @@ const char *trit_cpu_line(void); /* model name, one line */
 /* Read the environment, choose kernels, start the pool.  Idempotent. */
 trit_status trit_init(void);
 
+/* ----------------------------------------------------------------- profile */
+
+/*
+ * Seconds and calls by name and pass: 'f' forward, 'b' backward, and of convolutions also 'd' data
+ * gradient, 'w' weight gradient, 'j' both jointly, which are part of their 'b'.  For benchmarks; off
+ * by default.
+ */
+typedef struct {
+    const char *name; /* of an op, a literal */
+    char pass;
+    int64_t calls;
+    double seconds;
+} trit_profile_entry;
+
+void trit_profile_start(void); /* from zero */
+void trit_profile_stop(void);
+double trit_profile_begin(void);
+void trit_profile_end(double began, const char *name, char pass);
+const trit_profile_entry *trit_profile_entries(int *n); /* valid until the next start */
+
 /* ---------------------------------------------------------- random numbers */
 
 /*

@@ -14,7 +14,7 @@
 #ifndef TRIT_CONV_H
 #define TRIT_CONV_H
 
-#include "trit/base.h"
+#include "trit/rows.h"
 
 typedef struct {
     int64_t N, H, W, C;
@@ -23,14 +23,31 @@ typedef struct {
     int64_t G;
 } trit_conv_geom;
 
+/*
+ * Work on rows that rides along with a pass, while they are in cache; NULL = none.  Rows that are
+ * made take the place of the array, which may then be NULL.
+ */
+typedef struct {
+    const trit_make *x, *dy; /* how rows of x, of dy are made                                   */
+    const trit_take *take;   /* what becomes of rows of y (forward) or dx (backward data) ...   */
+    double *sums;            /* ... and their sums [2][channels], overwritten                   */
+} trit_conv_along;
+
 /* y = conv(x, w).  Errors: no memory for scratch. */
-trit_status trit_conv_forward(const trit_conv_geom *g, const float *x, const float *w, float *y);
+trit_status trit_conv_forward(const trit_conv_geom *g, const float *x, const float *w, float *y,
+                              const trit_conv_along *along);
 /* dx = the transpose of conv applied to dy. */
 trit_status trit_conv_backward_data(const trit_conv_geom *g, const float *dy, const float *w,
-                                    float *dx);
+                                    float *dx, const trit_conv_along *along);
 /* dw = the gradient of <dy, conv(x, w)> in w. */
 trit_status trit_conv_backward_weight(const trit_conv_geom *g, const float *x, const float *dy,
-                                      float *dw);
+                                      float *dw, const trit_conv_along *along);
+/* Both gradients: in one sweep where an algorithm can, so that rows of dy are made once. */
+trit_status trit_conv_backward(const trit_conv_geom *g, const float *x, const float *dy,
+                               const float *w, float *dx, float *dw, const trit_conv_along *along);
+/* Does the algorithm of this pass make and take rows itself?  If not, they are made before and
+ * taken after it, as passes of their own: right, not faster. */
+bool trit_conv_rides_along(const trit_conv_geom *g, char pass);
 
 /* Which algorithms may be used.  AUTO takes the fastest measured for the shape and instruction
  * set; EXACT excludes Winograd (a direct sum per output); REFERENCE is the plain loop nest

@@ -4,12 +4,22 @@
 #ifndef TRIT_OP_H
 #define TRIT_OP_H
 
+#include "trit/rows.h"
 #include "trit/tensor.h"
 
 #define TRIT_MAX_IN    16 /* operands of one call         */
 #define TRIT_MAX_SAVED 4  /* tensors forward leaves for backward */
 
 struct trit_op;
+
+/* What backward shall do with the rows of operand `operand`'s gradient while they are hot, when it
+ * can: set by the tape, `done` by the op (autograd/fuse.c). */
+typedef struct {
+    int operand;
+    trit_take take;
+    double *sums; /* [2][C] */
+    bool done;
+} trit_fusion_plan;
 
 /* One application of an op.  Operands are borrowed while an op function runs; the tape keeps
  * them until backward has passed. */
@@ -22,6 +32,7 @@ typedef struct trit_call {
     trit_tensor *out;
     trit_tensor *saved[TRIT_MAX_SAVED]; /* owned by the call; forward sets, backward reads */
     bool training;                      /* will backward come?  If not, nothing need be saved */
+    trit_fusion_plan *fusion;           /* backward only; NULL: nothing to do along the way */
     void *user;                         /* of the op (a quantizer's state, a Lua function) */
     void (*release_user)(void *user);
 } trit_call;
@@ -46,6 +57,16 @@ typedef struct trit_op {
     trit_status (*infer)(const trit_call *c, trit_shape *out);
     trit_status (*forward)(trit_call *c); /* c->out is allocated unless `makes_out` */
     bool makes_out;                       /* forward creates c->out itself (views) */
+    /* Fusion, all optional.  `describe`: make c->out a pending tensor instead of computing it, and
+     * tell; operands come as they are, pending ones too.  `takes_pending`: bit i, operand i may
+     * come pending to forward and backward; `takes_pending_grad`: so may gy.  `takes_rows`: bit i,
+     * backward honours c->fusion for operand i.  `rectifies`: gx = gy where y > 0, else 0.
+     * `passes`: operands of y's shape get gy itself.  `gradient_sums`: this call's backward sums gy
+     * and gy (y - mean) per channel: of which y, with which mean? */
+    trit_status (*describe)(trit_call *c, bool *done);
+    unsigned takes_pending, takes_rows;
+    bool takes_pending_grad, rectifies, passes;
+    bool (*gradient_sums)(const trit_call *c, const trit_tensor **y, const float **mean);
     /* Give the gradient of every wanted operand: either fill a tensor from trit_grad_new, or
      * hand on gy itself with trit_grad_pass.  Values are overwritten, the tape adds up. */
     trit_status (*backward)(trit_call *c, trit_tensor *gy, trit_tensor **gx);

@@ -22,18 +22,22 @@ typedef struct {
     int64_t dim[TRIT_MAX_DIM];
 } trit_shape;
 
-struct trit_node; /* autograd: how this tensor came about */
+struct trit_node;    /* autograd: how this tensor came about */
+struct trit_pending; /* how its values are made, when they are not there yet */
+struct trit_sums;    /* sums of its values that were left with it */
 typedef struct trit_storage trit_storage;
 
 typedef struct trit_tensor {
     int refs;
     trit_shape shape;
     int64_t stride[TRIT_MAX_DIM]; /* in elements */
-    float *data;                  /* first element; NULL once the storage was released */
+    float *data; /* first element; NULL once the storage was released, and while pending */
     trit_storage *storage;
-    bool requires_grad;       /* a leaf that collects its gradient */
-    struct trit_tensor *grad; /* of a leaf, after backward; owned; NULL = none yet */
-    struct trit_node *node;   /* owned by the tape; NULL for leaves and constants */
+    struct trit_pending *pending; /* NULL: the values are there */
+    struct trit_sums *sums;       /* NULL: none */
+    bool requires_grad;           /* a leaf that collects its gradient */
+    struct trit_tensor *grad;     /* of a leaf, after backward; owned; NULL = none yet */
+    struct trit_node *node;       /* owned by the tape; NULL for leaves and constants */
 } trit_tensor;
 
 /* Errors: more than TRIT_MAX_DIM dimensions, a negative one, size overflow, no memory. */
@@ -42,14 +46,27 @@ trit_status trit_tensor_zeros(const trit_shape *shape, trit_layout layout, trit_
 /* Same shape and, when `t` is dense, the same strides; content undefined. */
 trit_status trit_tensor_like(const trit_tensor *t, trit_tensor **out);
 trit_status trit_tensor_clone(const trit_tensor *t, trit_tensor **out);
-/* Another handle on the same storage. */
+/* Another handle on the same storage; a pending tensor is settled first. */
 trit_status trit_tensor_view(const trit_tensor *t, const trit_shape *shape, const int64_t *stride,
                              int64_t offset, trit_tensor **out);
 /* `t` itself (+1 reference) when its memory already has `layout`, else a copy that has. */
 trit_status trit_tensor_as(trit_tensor *t, trit_layout layout, trit_tensor **out);
 trit_status trit_tensor_copy(trit_tensor *dst,
                              const trit_tensor *src); /* same shape, any strides */
-void trit_tensor_fill(trit_tensor *t, float value);
+void trit_tensor_fill(trit_tensor *t, float value);   /* of a settled tensor */
+
+/*
+ * Inside a module's call some ops describe their result instead of computing it, so that the next
+ * one can do both in a single pass (core/tensor/pending.h).  Settle computes it; whoever reads
+ * `data` of a tensor that an op may have made calls this first.  Errors: no memory.
+ */
+trit_status trit_tensor_settle(trit_tensor *t);
+bool trit_is_pending(const trit_tensor *t);
+/* To be called before the values of `t` are changed in place: settles what is described by them. */
+trit_status trit_tensor_will_change(trit_tensor *t);
+/* Describing may be switched off (returns the old setting); also by TRIT_FUSION=off. */
+bool trit_set_fusion(bool on);
+bool trit_fusion(void);
 
 trit_tensor *trit_tensor_retain(trit_tensor *t);
 void trit_tensor_release(trit_tensor *t); /* NULL is fine */

@@ -1,0 +1,59 @@
+/*
+ * rows.h - element-wise work on rows of channels, described so that it can be done elsewhere.
+ *
+ * A training step is half memory traffic: normalise, rectify, add, and back.  Described as a
+ * `trit_make` or a `trit_take`, such work rides along where the rows are in cache anyway: a
+ * convolution makes the rows it reads and takes the rows it has written (conv.h).  Everything
+ * here is [pixels][C], channels consecutive and gapless: a batch of images, channels-last.
+ */
+#ifndef TRIT_ROWS_H
+#define TRIT_ROWS_H
+
+#include "trit/base.h"
+
+/*
+ * What a row is made from:
+ *
+ *   v = P [+ Q] [then max(v, 0)]
+ *   P = (p - pm) pa + pb        or  pa p           where pm is NULL
+ *   Q = (q - qm) qa + qb        or  q              where qm is NULL;  none where q is NULL
+ *
+ * Batch normalisation is the first form alone, a residual block's output has both parts and the
+ * maximum, and batch normalisation's gradient is pa p + ((q - qm) qa + qb).
+ */
+typedef struct {
+    int64_t C;
+    const float *p, *q;                       /* [pixels][C]             */
+    const float *pm, *pa, *pb, *qm, *qa, *qb; /* [C]                     */
+    bool relu;
+} trit_make;
+
+/*
+ * What happens to a finished row, in place, and what is summed of it, per channel:
+ *
+ *   v += add                              where given
+ *   v = 0  unless z > 0                   where z is given
+ *   v = 0  unless (y - ym) ya + yb > 0    else, where ya is given
+ *   sums: v and v (y - ym) where y is given, else v and v^2
+ */
+typedef struct {
+    int64_t C;
+    const float *add, *z, *y;  /* [pixels][C] */
+    const float *ym, *ya, *yb; /* [C]         */
+} trit_take;
+
+/* dst[i] = row first + i of what `r` describes, i < count. */
+void trit_rows_make(const trit_make *r, int64_t first, int64_t count, float *dst);
+/* All `pixels` rows, in parallel. */
+void trit_rows_make_all(const trit_make *r, int64_t pixels, float *dst);
+
+/* Channels [c0, c1) of rows first .. first+count-1 of v [pixels][C]; sums [2][C] are added to. */
+void trit_rows_take(const trit_take *t, int64_t first, int64_t count, int64_t c0, int64_t c1,
+                    float *v, double *sums);
+/* All `pixels` rows, in parallel; sums [2][C] are overwritten.  Fails only for lack of memory. */
+trit_status trit_rows_take_all(const trit_take *t, int64_t pixels, float *v, double *sums);
+
+/* out[i] = sum over slots of slot[s * width + i], in order. */
+void trit_add_slots(const double *slot, int64_t slots, int64_t width, double *out);
+
+#endif

@@ -1,0 +1,60 @@
+/*
+ * pending.h - tensors that are described, not computed yet (what ops and the tape need of them).
+ *
+ * A pending tensor says how its rows are made (trit/rows.h); it has a shape, a layout
+ * (channels-last) and no memory.  An op that can make the rows itself takes it as it is;
+ * trit_tensor_settle computes it for all others.  It is only ever one handle until then: views settle
+ * first.  It holds its operands, and their memory: the tape does not drop what it pins.
+ */
+#ifndef TRIT_TENSOR_PENDING_H
+#define TRIT_TENSOR_PENDING_H
+
+#include "trit/rows.h"
+#include "trit/tensor.h"
+
+/* Vectors of a description, [VECTORS][C], in the order of trit_make' pm .. qb. */
+enum { ROWS_PM, ROWS_PA, ROWS_PB, ROWS_QM, ROWS_QA, ROWS_QB, ROWS_VECTORS };
+
+struct trit_pending {
+    trit_make rows; /* its vectors point into `vectors` */
+    trit_tensor *p, *q, *vectors;
+    bool pinned_p, pinned_q;
+    trit_tensor *next, *before; /* of all pending tensors */
+};
+
+/* A [ROWS_VECTORS][C] tensor to fill. */
+trit_status trit_pending_vectors(int64_t C, trit_tensor **out);
+/*
+ * A pending tensor of p's shape: `has` says which of the six vectors are used (bit ROWS_PM, ...).  p,
+ * q (NULL: none) and vectors are retained.
+ */
+trit_status trit_pending_new(trit_tensor *p, trit_tensor *q, trit_tensor *vectors, unsigned has,
+                             bool relu, trit_tensor **out);
+/* The same description with max(v, 0) at the end. */
+trit_status trit_pending_relu(const trit_tensor *t, trit_tensor **out);
+/* Let the description go. */
+void trit_pending_free(trit_tensor *t);
+
+/*
+ * Sums per channel that whoever wrote a tensor left with it, so that the next reader need not pass
+ * over it again:
+ *   of = NULL   sum of v, sum of v^2
+ *   else        sum of v, sum of v (y - m): a gradient v and the tensor y it names; m is y's mean
+ *               over the batch, or 0 where `raw`
+ */
+struct trit_sums {
+    const trit_tensor *of;
+    bool raw;
+    int64_t C;
+    double v[]; /* [2][C] */
+};
+
+struct trit_sums *trit_sums_new(const trit_tensor *of, int64_t C);
+/* The tensor takes them over; NULL takes away what there is: its values changed. */
+void trit_tensor_set_sums(trit_tensor *t, struct trit_sums *sums);
+
+/* Pins: whoever holds a temporary without history keeps its memory (autograd/scope.c). */
+bool trit_tensor_pin(trit_tensor *t); /* true: it is pinned now, and must be unpinned */
+void trit_tensor_unpin(trit_tensor *t);
+
+#endif
