@@ -25,7 +25,7 @@ local parts = {
 local functions = { -- name -> { module, field }
   train = { "trit.train", "train" }, evaluate = { "trit.train", "evaluate" },
   params = { "trit.params", "declare" }, quantize = { "trit.quantize", "quantize" },
-  fn = { "trit.fn", "fn" }, help = { "trit.help", "help" },
+  fn = { "trit.fn", "fn" }, help = { "trit.help", "help" }, summary = { "trit.summary", "summary" },
 }
 
 setmetatable(trit, {
