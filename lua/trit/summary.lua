@@ -4,22 +4,24 @@
 --   s.total.macs.float, s.total.parameters, s.total.bytes.packed
 --
 -- s = { model, input, layers = { { name, kind, input, output, parameters, macs, weights, bits,
---       bytes = { float, packed, archive } }, ... }, total = { parameters, weights = { float =, ternary = },
---       macs = { float =, ternary = }, bits, bytes } }
+--       bytes = { float, packed, archive } }, ... },
+--       total = { parameters, weights = { float =, ternary =, ... }, macs = { float =, ternary =, ... },
+--       bits, bytes } }
 --
 -- A layer is a module with tensors of its own.  Shapes are those of one image in evaluation; a layer
 -- that evaluation passes by (an auxiliary head) has none and costs no multiplications.  Multiplications
--- are counted of convolutions and linear layers, a ternary layer's as ternary, once per term.  bits: of
--- one weight in memory, scales included.  bytes: everything in float32; with ternary codes four in a
--- byte (packed) or five (archive), each output channel beginning a byte, scales and all the rest in
--- float32.
+-- are counted of convolutions and linear layers, by kind of the weights: float, ternary (codes of 2
+-- bits), binary (1 bit) or "n bit"; once per term of a sum.  bits: of one weight in memory, scales
+-- included.  bytes: everything in float32; with codes packed, each output channel beginning a byte,
+-- scales and all the rest in float32; as packed but ternary codes five in a byte (archive).
 
 local core = require "trit.core"
 
 local M = {}
 
-local FLOAT = 4 -- bytes
-local CODES = { packed = 4, archive = 5 } -- ternary codes in a byte
+local FLOAT, BYTE = 4, 8   -- bytes of a number, bits of a byte
+local ARCHIVE = 5          -- ternary codes in a byte
+local KINDS = { "binary", "ternary" } -- by bits of a code
 
 local function sum(entries)
   local n = 0
@@ -27,15 +29,20 @@ local function sum(entries)
   return n
 end
 
---- The quantizer's share in a layer: terms, and numbers of scale; nil for a float layer.
-local function ternary(m)
+--- What a quantizer makes of a layer: { terms, scales (numbers), width (bits of a code), bits, kind }; nil
+-- for a float layer.
+local function coded(m)
   local q = rawget(m, "quantizer")
   if not q then return nil end
   local old = core.grad_enabled(false)
   q(m.weight)
   core.grad_enabled(old)
-  local terms, rows = q.handle:layout()
-  return { terms = terms, scales = terms * rows * q.scales_per_row, bits = q:bits() }
+  local shape, bits = q:scale():shape(), q:bits()
+  local t = { terms = shape[2] or 1, scales = q:scale():numel() * q.scales_per_row, bits = bits }
+  local codes = bits - BYTE * FLOAT * t.scales / m.weight:numel()
+  t.width = math.max(1, math.floor(codes / t.terms + 0.5))
+  t.kind = KINDS[t.width] or ("%d bit"):format(t.width)
+  return t
 end
 
 local function bytes_of(m, t)
@@ -43,11 +50,10 @@ local function bytes_of(m, t)
   local bytes = { float = all, packed = all, archive = all }
   if not t then return bytes end
   local shape, n = m.weight:shape(), m.weight:numel()
-  local length = n // shape[1]
-  for form, codes in pairs(CODES) do
-    local packed = t.terms * shape[1] * ((length + codes - 1) // codes)
-    bytes[form] = all - FLOAT * n + packed + FLOAT * t.scales
-  end
+  local length, rows = n // shape[1], t.terms * shape[1]
+  local rest = all - FLOAT * n + FLOAT * t.scales
+  bytes.packed = rest + rows * ((length * t.width + BYTE - 1) // BYTE)
+  bytes.archive = t.kind == "ternary" and rest + rows * ((length + ARCHIVE - 1) // ARCHIVE) or bytes.packed
   return bytes
 end
 
@@ -60,11 +66,11 @@ local function macs_of(m, output, t)
 end
 
 local function describe(name, m, shapes)
-  local t = ternary(m)
+  local t = coded(m)
   local seen = shapes[m] or {}
   return { name = name, kind = m.kind, input = seen.input, output = seen.output, parameters = sum(m._params),
     weight_count = m.set_quantizer and m.weight:numel() or 0, macs = macs_of(m, seen.output, t),
-    weights = t and "ternary" or "float", bits = t and t.bits or 8 * FLOAT, bytes = bytes_of(m, t) }
+    weights = t and t.kind or "float", bits = t and t.bits or BYTE * FLOAT, bytes = bytes_of(m, t) }
 end
 
 local function without_batch(t)
@@ -105,12 +111,12 @@ local function total_of(layers)
   local bits, count = 0, 0
   for _, l in ipairs(layers) do
     total.parameters = total.parameters + l.parameters
-    total.macs[l.weights] = total.macs[l.weights] + l.macs
-    total.weights[l.weights] = total.weights[l.weights] + l.weight_count
+    total.macs[l.weights] = (total.macs[l.weights] or 0) + l.macs
+    total.weights[l.weights] = (total.weights[l.weights] or 0) + l.weight_count
     for form, n in pairs(l.bytes) do total.bytes[form] = total.bytes[form] + n end
     bits, count = bits + l.bits * l.weight_count, count + l.weight_count
   end
-  total.bits = count > 0 and bits / count or 8 * FLOAT
+  total.bits = count > 0 and bits / count or BYTE * FLOAT
   return total
 end
 

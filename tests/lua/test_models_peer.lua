@@ -39,7 +39,7 @@ local function reference(name, net, x, labels)
   local f = assert(io.open(dir .. "/options.json", "w"))
   f:write(json.encode(net.model_options))
   f:close()
-  local words = { python, script, name, dir .. "/options.json", dir .. "/in.safetensors",
+  local words = { python, "-B", script, name, dir .. "/options.json", dir .. "/in.safetensors",
     dir .. "/out.safetensors" }
   for i, w in ipairs(words) do words[i] = shell(w) end
   assert.is_true(os.execute(table.concat(words, " ")) == true, name .. ": the peer failed")

@@ -92,7 +92,7 @@ describe("trit summary", function()
     assert.is_truthy(text:find("lenet5, input 1x28x28, weights tga", 1, true), text)
     assert.is_truthy(text:find("conv1 +conv2d +1x28x28 +32x24x24 +800 +460.80 k +ternary"), text)
     assert.is_truthy(text:find("parameters  582634", 1, true), text)
-    assert.is_truthy(text:find("at 1.6 bit", 1, true), text)
+    assert.is_truthy(text:find("KiB archive (1/", 1, true), text)
   end)
 
   it("prints JSON", function()

@@ -4,8 +4,8 @@ local term = require "trit.term"
 local summary = { name = "summary", group = "model",
                   summary = "layers, parameters, multiplications and bytes of a network" }
 
-summary.epilog = "MACs and shapes are those of one image. Bytes: ternary codes four in a byte (2 bit) or " ..
-  "five (1.6 bit), scales and all other numbers float32."
+summary.epilog = "MACs and shapes are those of one image. Packed bytes: ternary codes four in a byte, " ..
+  "in an archive five; scales and all other numbers float32."
 
 function summary.setup(parser)
   parser:argument("model", "name of a network; see --list"):args("?"):argname("MODEL")
@@ -46,21 +46,28 @@ local function print_layers(s)
       tostring(l.bytes.packed), tostring(l.bytes.archive) }
   end
   print(term.table({ "layer", "kind", "input", "output", "parameters", "MACs", "weights", "bits",
-    "bytes, 2 bit", "1.6 bit" }, rows, { [5] = true, [6] = true, [8] = true, [9] = true, [10] = true }))
+    "packed bytes", "archive" }, rows, { [5] = true, [6] = true, [8] = true, [9] = true, [10] = true }))
+end
+
+--- "268336 ternary, 1386 float": all kinds, float last.
+local function by_kind(t, text)
+  local kinds, list = {}, {}
+  for kind in pairs(t) do kinds[#kinds + 1] = kind end
+  table.sort(kinds, function(a, b) return a ~= "float" and (b == "float" or a < b) end)
+  for i, kind in ipairs(kinds) do list[i] = ("%s %s"):format(text(t[kind]), kind) end
+  return table.concat(list, ", ")
 end
 
 local function print_total(s)
   local t = s.total
-  local function packed(form, width)
-    return (", %s at %s bit (1/%.1f)"):format(size_text(t.bytes[form]), width,
-      t.bytes.float / t.bytes[form])
+  local function packed(form)
+    return (", %s %s (1/%.1f)"):format(size_text(t.bytes[form]), form, t.bytes.float / t.bytes[form])
   end
   print(("\nparameters  %d"):format(t.parameters))
-  print(("weights     %d ternary, %d float; %.2f bits on average"):format(t.weights.ternary, t.weights.float,
-    t.bits))
-  print(("MACs        %s ternary, %s float"):format(short(t.macs.ternary), short(t.macs.float)))
+  print(("weights     %s; %.2f bits on average"):format(by_kind(t.weights, tostring), t.bits))
+  print("MACs        " .. by_kind(t.macs, short))
   local size = ("size        %s in float32"):format(size_text(t.bytes.float))
-  if t.weights.ternary > 0 then size = size .. packed("packed", "2") .. packed("archive", "1.6") end
+  if t.bytes.packed < t.bytes.float then size = size .. packed "packed" .. packed "archive" end
   print(size)
 end
 
