@@ -81,8 +81,8 @@ trit_status trit_runner_new(const trit_model *m, const trit_runner_options *opti
     r->graph = trit_model_graph(m);
     r->bits = o.bits;
     r->batch = o.batch ? o.batch : 1;
-    r->engine = &trit_engine_float;
-    r->spans = calloc((size_t)r->graph->n + 1, sizeof *r->spans);
+    r->engine = o.bits ? &trit_engine_u8 : &trit_engine_float;
+    r->spans = calloc(2 * (size_t)r->graph->n + 1, sizeof *r->spans);
     trit_status status =
         r->spans ? r->engine->prepare(r) : trit_fail(TRIT_ERR_MEM, "runner: out of memory");
     if (status == TRIT_OK)

@@ -41,7 +41,7 @@ struct trit_runner {
     const trit_engine *engine;
     int bits;
     int64_t batch;
-    trit_span *spans; /* [n + 1] */
+    trit_span *spans; /* [2n + 1]: values, then temporaries of nodes */
     uint8_t *arena;
     size_t arena_bytes, weight_bytes, vector_bytes;
     float *least, *greatest; /* [n + 1], NULL until observed */

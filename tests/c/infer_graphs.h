@@ -148,10 +148,11 @@ static inline void residual_graph(test_graph *t, uint64_t seed, int64_t width, i
     add_node(t,
              (trit_node){.kind = TRIT_NODE_AVG_POOL, .a = 8, .b = -1, .K = v + 5, .R = P, .S = Q});
     add_conv(t, v + 5, (trit_node){.a = 9, .b = -1, .K = 7}, 0);
+    trit_graph_check("test", &t->g);
 }
 
-/* Groups, depthwise, dilation, planes, odd kernels, float weights. */
-static inline void odd_graph(test_graph *t, uint64_t seed) {
+/* Groups, depthwise, dilation, planes, odd kernels; the last layer of codes or of floats. */
+static inline void odd_graph(test_graph *t, uint64_t seed, bool coded) {
     start_graph(t, seed, 2, 9, 11);
     add_conv(t, 2,
              (trit_node){.b = -1,
@@ -178,7 +179,6 @@ static inline void odd_graph(test_graph *t, uint64_t seed) {
              0);
     add_conv(t, 6, (trit_node){.a = 2, .b = -1, .K = 8, .groups = 2, .planes = 2}, 0);
     trit_graph_check("test", &t->g);
-    const int64_t P = t->nodes[2].P, Q = t->nodes[2].Q;
     add_node(t, (trit_node){.kind = TRIT_NODE_AVG_POOL,
                             .a = 3,
                             .b = -1,
@@ -192,8 +192,11 @@ static inline void odd_graph(test_graph *t, uint64_t seed) {
                             .count_pad = true});
     trit_graph_check("test", &t->g);
     const int64_t R = t->nodes[3].P, S = t->nodes[3].Q;
-    (void)P;
-    (void)Q;
+    if (coded) {
+        add_conv(t, 8, (trit_node){.a = 4, .b = -1, .K = 7, .R = R, .S = S}, true);
+        trit_graph_check("test", &t->g);
+        return;
+    }
     trit_node *fc = add_node(t, (trit_node){.kind = TRIT_NODE_CONV,
                                             .a = 4,
                                             .b = -1,
@@ -203,6 +206,7 @@ static inline void odd_graph(test_graph *t, uint64_t seed) {
                                             .weight = TRIT_WEIGHT_FLOAT});
     fc->weights = numbers(t, 7 * R * S * 8, -0.3, 0.3);
     fc->bias = numbers(t, 7, -1, 1);
+    trit_graph_check("test", &t->g);
 }
 
 static inline void free_graph(test_graph *t) {

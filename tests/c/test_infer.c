@@ -109,11 +109,118 @@ static void exact_path_computes_the_graph(void **state) {
             residual_graph(&tg, 2, 5, 12);
             check_run(&tg, false, batch);
             free_graph(&tg);
-            odd_graph(&tg, 3);
+            odd_graph(&tg, 3, false);
             check_run(&tg, batch == 1, batch);
             free_graph(&tg);
         }
     }
+}
+
+/* -------------------------------------------------------- integer activations */
+
+enum { U8_IMAGES = 3, U8_MOST = 3 * 40 * 40 };
+static float u8_x[U8_IMAGES * U8_MOST];
+
+/* Every level and batch gives the same bits; nothing is allocated while running; the results are
+ * the reference's within what `bits` bits allow. */
+static void check_u8(test_graph *t, int bits, double allowed) {
+    float first[U8_IMAGES * 7], y[U8_IMAGES * 7];
+    double want[U8_IMAGES][7], largest = 0;
+    const int64_t in = t->g.C * t->g.H * t->g.W;
+    images(u8_x, U8_IMAGES * in, 21);
+    for (int i = 0; i < U8_IMAGES; i++) {
+        reference_run(&t->g, u8_x + i * in, want[i], true);
+        for (int c = 0; c < 7; c++) largest = fmax(largest, fabs(want[i][c]));
+    }
+    trit_model *m = model_of(t, false);
+    bool seen = false;
+    for (int level = 0; level <= TRIT_ISA_AVX512; level++) {
+        if (trit_isa_force((trit_isa)level) != TRIT_OK) continue;
+        for (int64_t batch = 1; batch <= 2; batch++) {
+            trit_runner *r = NULL;
+            const trit_runner_options o = {.bits = bits, .batch = batch};
+            if (trit_runner_new(m, &o, &r) != TRIT_OK) fail_msg("%s", trit_last_error());
+            memset(r->arena, 0xee, r->arena_bytes); /* frames are filled by every run */
+            trit_mem_fail_after(0);
+            assert_int_equal(trit_runner_run(r, U8_IMAGES, u8_x, y), TRIT_OK);
+            trit_mem_fail_after(-1);
+            if (!seen) memcpy(first, y, sizeof y);
+            if (memcmp(first, y, sizeof y))
+                fail_msg("%s, batch %d: other bits than generic", r->kernels, (int)batch);
+            seen = true;
+            trit_runner_close(r);
+        }
+    }
+    for (int i = 0; i < U8_IMAGES; i++)
+        for (int c = 0; c < 7; c++)
+            if (!(fabs(first[i * 7 + c] - want[i][c]) <= allowed * largest))
+                fail_msg("%d bits, image %d, class %d: %g, expected %g of at most %g", bits, i, c,
+                         (double)first[i * 7 + c], want[i][c], largest);
+    trit_model_close(m);
+    free_graph(t);
+}
+
+static void integer_path_is_the_same_everywhere(void **state) {
+    (void)state;
+    for (int bits = 8; bits >= 6; bits--) {
+        const double allowed = 0.04 * (1 << (8 - bits)); /* a few steps of the last layers */
+        residual_graph(&tg, 1, 16, 19);
+        check_u8(&tg, bits, allowed);
+        residual_graph(&tg, 2, 5, 12);
+        check_u8(&tg, bits, allowed);
+        residual_graph(&tg, 4, 40, 23);
+        check_u8(&tg, bits, allowed);
+        odd_graph(&tg, 3, true);
+        check_u8(&tg, bits, allowed);
+    }
+}
+
+/* Float layers between integer ones: close, but as exact as float convolutions are. */
+static void integer_path_takes_float_layers(void **state) {
+    (void)state;
+    float y[7];
+    double want[7], largest = 0;
+    odd_graph(&tg, 3, false);
+    images(u8_x, tg.g.C * tg.g.H * tg.g.W, 5);
+    reference_run(&tg.g, u8_x, want, true);
+    trit_model *m = model_of(&tg, false);
+    trit_runner *r = NULL;
+    assert_int_equal(trit_runner_new(m, &(trit_runner_options){.bits = 8}, &r), TRIT_OK);
+    assert_int_equal(trit_runner_run(r, 1, u8_x, y), TRIT_OK);
+    for (int c = 0; c < 7; c++) largest = fmax(largest, fabs(want[c]));
+    for (int c = 0; c < 7; c++) assert_true(fabs(y[c] - want[c]) <= 0.04 * largest);
+    trit_runner_close(r);
+    trit_model_close(m);
+    free_graph(&tg);
+}
+
+static void integers_need_calibration(void **state) {
+    (void)state;
+    residual_graph(&tg, 1, 8, 12);
+    trit_model *m = model_of(&tg, false), *calibrated = NULL;
+    trit_runner *r = NULL;
+    assert_int_equal(trit_runner_new(m, &(trit_runner_options){.bits = 8}, &r), TRIT_ERR_STATE);
+    assert_non_null(strstr(trit_last_error(), "calibrated"));
+    assert_int_equal(trit_runner_new(m, &(trit_runner_options){.bits = 5}, &r), TRIT_ERR_ARG);
+    assert_int_equal(trit_runner_new(m, NULL, &r), TRIT_OK);
+    assert_int_equal(trit_model_calibrated(r, false, &calibrated), TRIT_ERR_STATE);
+    assert_int_equal(trit_runner_observe(r), TRIT_OK);
+    images(u8_x, 2 * 3 * 12 * 12, 4);
+    float y[14];
+    double want[7];
+    assert_int_equal(trit_runner_run(r, 2, u8_x, y), TRIT_OK);
+    for (int i = 0; i < 2; i++) reference_run(&tg.g, u8_x + i * 3 * 12 * 12, want, true);
+    assert_int_equal(trit_model_calibrated(r, false, &calibrated), TRIT_OK);
+    const trit_graph *g = trit_model_graph(calibrated);
+    for (int64_t i = 0; i < g->n; i++) {
+        const float span = tg.nodes[i].greatest - tg.nodes[i].least;
+        assert_true(fabsf(g->nodes[i].least - tg.nodes[i].least) <= 1e-4f * span);
+        assert_true(fabsf(g->nodes[i].greatest - tg.nodes[i].greatest) <= 1e-4f * span);
+    }
+    trit_runner_close(r);
+    trit_model_close(calibrated);
+    trit_model_close(m);
+    free_graph(&tg);
 }
 
 static void file_goes_round(void **state) {
@@ -230,7 +337,7 @@ static uint64_t mutation_draw(uint64_t i, uint32_t lane, uint64_t below) {
 /* Random bytes of header and nodes changed, checksum right: refused, or a model that runs. */
 static void random_damage_is_harmless(void **state) {
     (void)state;
-    odd_graph(&tg, 7);
+    odd_graph(&tg, 7, false);
     trit_model *m = model_of(&tg, true);
     const size_t head = HEADER_BYTES + (size_t)tg.g.n * NODE_BYTES;
     uint8_t *b = malloc(m->n);
@@ -298,15 +405,21 @@ static void plan_never_overlaps(void **state) {
 
 static void every_failing_allocation_is_survived(void **state) {
     (void)state;
+    double want[7];
+    trit_isa_force(TRIT_ISA_GENERIC);
     residual_graph(&tg, 8, 8, 12);
+    images(u8_x, 3 * 12 * 12, 1);
+    reference_run(&tg.g, u8_x, want, true);
     const size_t live = trit_mem_query().live;
     for (int n = 0;; n++) {
         trit_model *m = NULL;
-        trit_runner *r = NULL;
+        trit_runner *r = NULL, *q = NULL;
         trit_mem_fail_after(n);
         trit_status status = trit_model_encode(&tg.g, true, &m);
         if (status == TRIT_OK) status = trit_runner_new(m, NULL, &r);
+        if (status == TRIT_OK) status = trit_runner_new(m, &(trit_runner_options){.bits = 7}, &q);
         trit_mem_fail_after(-1);
+        trit_runner_close(q);
         trit_runner_close(r);
         trit_model_close(m);
         assert_int_equal(trit_mem_query().live, live);
@@ -331,6 +444,9 @@ int main(void) {
         cmocka_unit_test(random_damage_is_harmless),
         cmocka_unit_test(plan_never_overlaps),
         cmocka_unit_test(exact_path_computes_the_graph),
+        cmocka_unit_test(integer_path_is_the_same_everywhere),
+        cmocka_unit_test(integer_path_takes_float_layers),
+        cmocka_unit_test(integers_need_calibration),
         cmocka_unit_test(every_failing_allocation_is_survived),
     };
     return cmocka_run_group_tests(tests, start, NULL);
