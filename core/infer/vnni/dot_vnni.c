@@ -1,0 +1,237 @@
+/*
+ * dot_vnni.c - dot products by vpdpbusd on 512 bits: four u8 x s8 products added into 32 bits.
+ *
+ * vnni64.  Fields are separated by masks alone.  With v = packed bytes as signed numbers,
+ *   A = dp(x, v)  B = dp(x, v & 63)  C = dp(x, v & 15)  D = dp(x, v & 3)
+ * give the four rows' sums  D, (C - D) / 4, (B - C) / 16, (A - B) / 64, exact.  The first three are
+ * of codes w + 1: the sum of x is taken off; the last holds w itself.  A tile is 7 pixels x 64
+ * rows, 28 sums in registers (the widths of ImageNet networks are multiples of 7).
+ *   |A| <= 106 x 255 K, so K <= 79 000 keeps 32 bits.
+ *
+ * vnni16, vnni32.  For layers of few channels weights stay expanded (they fit the first-level
+ * cache); tiles of 16 x 1 and 8 x 2 vectors, no correction.
+ */
+#include <immintrin.h>
+#include <string.h>
+
+#include "infer/dot.h"
+
+#define ROWS   64
+#define TILE   7
+#define K_MAX  65536
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE __m512i broadcast(const uint8_t *q) {
+    int32_t four;
+    memcpy(&four, q, sizeof four);
+    return _mm512_set1_epi32(four);
+}
+
+static bool supported(void) { return trit_isa_level() >= TRIT_ISA_AVX512 && trit_cpu_has_vnni(); }
+
+static void pack_v16(const trit_dot_shape *s, const int8_t *w, int64_t rows, uint8_t *packed) {
+    const int64_t n = s->segments * s->length, per = s->groups / s->segments;
+    for (int64_t g = 0; g < s->groups; g++, packed += ROWS)
+        for (int64_t b = 0; b < ROWS; b++) {
+            const int64_t at = g % per * 4 + b % 4, k = g / per * s->length + at;
+            unsigned byte = 0;
+            for (int64_t f = 0; f < 4; f++) {
+                const int64_t r = f * 16 + b / 4;
+                if (r >= rows || at >= s->length) continue;
+                byte |= (unsigned)(w[r * n + k] + (f < 3)) << (2 * f) & 0xff;
+            }
+            packed[b] = (uint8_t)byte;
+        }
+}
+
+#define EACH_PIXEL _Pragma("GCC unroll 7") for (int i = 0; i < nn; i++)
+
+INLINE void store_rows(int32_t *acc, __m512i a, __m512i b, __m512i c, __m512i d, int32_t sum) {
+    const __m512i t = _mm512_set1_epi32(sum);
+    const __m512i r1 = _mm512_srai_epi32(_mm512_sub_epi32(c, d), 2);
+    const __m512i r2 = _mm512_srai_epi32(_mm512_sub_epi32(b, c), 4);
+    _mm512_storeu_si512(acc, _mm512_sub_epi32(d, t));
+    _mm512_storeu_si512(acc + 16, _mm512_sub_epi32(r1, t));
+    _mm512_storeu_si512(acc + 32, _mm512_sub_epi32(r2, t));
+    _mm512_storeu_si512(acc + 48, _mm512_srai_epi32(_mm512_sub_epi32(a, b), 6));
+}
+
+/* sum += dp(broadcast of 4 bytes at q, w), the broadcast left to the load. */
+#define DP(sum, w, q) sum = _mm512_dpbusd_epi32(sum, broadcast(q), w)
+
+INLINE void tile64(const trit_dot_shape *s, const uint8_t *w, const uint8_t *x, const int32_t *sums,
+                   int32_t *acc, const int nn) {
+    __m512i A[TILE], B[TILE], C[TILE], D[TILE];
+    const int64_t step = s->step, per = s->groups / s->segments;
+    EACH_PIXEL A[i] = B[i] = C[i] = D[i] = _mm512_setzero_si512();
+    for (int64_t segment = 0; segment < s->segments; segment++) {
+        const uint8_t *q = x + s->offset[segment * per], *q3 = q + 3 * step, *q6 = q + 6 * step;
+#define AT(i) ((i) < 3 ? q + (i)*step : (i) < 6 ? q3 + ((i)-3) * step : q6)
+        for (int64_t g = 0; g < per; g++, w += ROWS, q += 4, q3 += 4, q6 += 4) {
+            const __m512i v = _mm512_loadu_si512(w);
+            __m512i m = v;
+            _mm_prefetch((const char *)w + 4096, _MM_HINT_T0);
+            EACH_PIXEL DP(A[i], m, AT(i));
+            m = _mm512_and_si512(v, _mm512_set1_epi8(63));
+            EACH_PIXEL DP(B[i], m, AT(i));
+            m = _mm512_and_si512(v, _mm512_set1_epi8(15));
+            EACH_PIXEL DP(C[i], m, AT(i));
+            m = _mm512_and_si512(v, _mm512_set1_epi8(3));
+            EACH_PIXEL DP(D[i], m, AT(i));
+        }
+    }
+    EACH_PIXEL store_rows(acc + i * ROWS, A[i], B[i], C[i], D[i], sums[i]);
+}
+
+typedef void (*tile_fn)(const trit_dot_shape *s, const uint8_t *w, const uint8_t *x,
+                        const int32_t *sums, int32_t *acc);
+
+#define SIZED(n)                                                                                   \
+    __attribute__((noinline)) static void tile64_##n(const trit_dot_shape *s, const uint8_t *w,    \
+                                                     const uint8_t *x, const int32_t *sums,        \
+                                                     int32_t *acc) {                               \
+        tile64(s, w, x, sums, acc, n);                                                             \
+    }
+SIZED(1)
+SIZED(2)
+SIZED(3)
+SIZED(4)
+SIZED(5)
+SIZED(6)
+SIZED(7)
+static const tile_fn tiles64[] = {NULL,     tile64_1, tile64_2, tile64_3,
+                                  tile64_4, tile64_5, tile64_6, tile64_7};
+
+static void dot64(const trit_dot_shape *s, const uint8_t *packed, const uint8_t *x, int64_t width,
+                  int64_t height, const int32_t *sums, int32_t *acc, void *scratch) {
+    (void)scratch;
+    const int64_t tiles = (width + TILE - 1) / TILE;
+    for (int64_t row = 0; row < height; row++, x += s->row_step)
+        for (int64_t t = 0, p = 0; t < tiles; t++) { /* as even as possible */
+            const int64_t n = (width - p + tiles - t - 1) / (tiles - t);
+            tiles64[n](s, packed, x + p * s->step, sums, acc);
+            sums += n;
+            acc += n * ROWS;
+            p += n;
+        }
+}
+
+/* ------------------------------------------------------------- few channels */
+
+static void pack_s16(const trit_dot_shape *s, const int8_t *w, int64_t rows, int64_t block,
+                     uint8_t *packed) {
+    const int64_t n = s->segments * s->length, per = s->groups / s->segments;
+    for (int64_t g = 0; g < s->groups; g++)
+        for (int64_t r = 0; r < block; r++)
+            for (int64_t j = 0; j < 4; j++, packed++) {
+                const int64_t at = g % per * 4 + j;
+                const bool there = r < rows && at < s->length;
+                *packed = there ? (uint8_t)w[r * n + g / per * s->length + at] : 0;
+            }
+}
+
+static void pack16(const trit_dot_shape *s, const int8_t *w, int64_t rows, uint8_t *packed) {
+    pack_s16(s, w, rows, 16, packed);
+}
+
+static void pack32(const trit_dot_shape *s, const int8_t *w, int64_t rows, uint8_t *packed) {
+    pack_s16(s, w, rows, 32, packed);
+}
+
+/* nn pixels x `vectors` of 16 rows. */
+INLINE void small_tile(const trit_dot_shape *s, const uint8_t *w, const uint8_t *x, int32_t *acc,
+                       const int vectors, const int nn) {
+    __m512i sum[2][16];
+    const int64_t step = s->step, per = s->groups / s->segments;
+#pragma GCC unroll 2
+    for (int v = 0; v < vectors; v++)
+#pragma GCC unroll 16
+        for (int i = 0; i < nn; i++) sum[v][i] = _mm512_setzero_si512();
+    for (int64_t segment = 0; segment < s->segments; segment++) {
+        const uint8_t *q = x + s->offset[segment * per];
+        for (int64_t g = 0; g < per; g++, w += 64 * vectors, q += 4) {
+            __m512i m[2];
+#pragma GCC unroll 2
+            for (int v = 0; v < vectors; v++) m[v] = _mm512_loadu_si512(w + 64 * v);
+#pragma GCC unroll 16
+            for (int i = 0; i < nn; i++) {
+                const __m512i b = broadcast(q + i * step);
+#pragma GCC unroll 2
+                for (int v = 0; v < vectors; v++)
+                    sum[v][i] = _mm512_dpbusd_epi32(sum[v][i], b, m[v]);
+            }
+        }
+    }
+#pragma GCC unroll 2
+    for (int v = 0; v < vectors; v++)
+#pragma GCC unroll 16
+        for (int i = 0; i < nn; i++) _mm512_storeu_si512(acc + (i * vectors + v) * 16, sum[v][i]);
+}
+
+#define SMALL(vectors, n)                                                                          \
+    __attribute__((noinline)) static void small##vectors##_##n(                                    \
+        const trit_dot_shape *s, const uint8_t *w, const uint8_t *x, int32_t *acc) {               \
+        small_tile(s, w, x, acc, vectors, n);                                                      \
+    }
+SMALL(1, 16)
+SMALL(1, 8)
+SMALL(1, 4)
+SMALL(1, 1)
+SMALL(2, 8)
+SMALL(2, 4)
+SMALL(2, 1)
+
+static void dot16(const trit_dot_shape *s, const uint8_t *packed, const uint8_t *x, int64_t width,
+                  int64_t height, const int32_t *sums, int32_t *acc, void *scratch) {
+    (void)sums;
+    (void)scratch;
+    for (int64_t row = 0; row < height; row++, x += s->row_step)
+        for (int64_t p = 0, n; p < width; p += n, acc += n * 16) {
+            const int64_t left = width - p;
+            const uint8_t *q = x + p * s->step;
+            n = left >= 16 ? 16 : left >= 8 ? 8 : left >= 4 ? 4 : 1;
+            (n == 16  ? small1_16
+             : n == 8 ? small1_8
+             : n == 4 ? small1_4
+                      : small1_1)(s, packed, q, acc);
+        }
+}
+
+static void dot32(const trit_dot_shape *s, const uint8_t *packed, const uint8_t *x, int64_t width,
+                  int64_t height, const int32_t *sums, int32_t *acc, void *scratch) {
+    (void)sums;
+    (void)scratch;
+    for (int64_t row = 0; row < height; row++, x += s->row_step)
+        for (int64_t p = 0, n; p < width; p += n, acc += n * 32) {
+            const int64_t left = width - p;
+            const uint8_t *q = x + p * s->step;
+            n = left >= 8 ? 8 : left >= 4 ? 4 : 1;
+            (n == 8 ? small2_8 : n == 4 ? small2_4 : small2_1)(s, packed, q, acc);
+        }
+}
+
+const trit_dot_set trit_dot_vnni64 = {.name = "vnni64",
+                                      .block = ROWS,
+                                      .pixels = 49,
+                                      .max_k = K_MAX,
+                                      .sums = true,
+                                      .supported = supported,
+                                      .block_bytes = ROWS,
+                                      .pack = pack_v16,
+                                      .dot = dot64};
+const trit_dot_set trit_dot_vnni32 = {.name = "vnni32",
+                                      .block = 32,
+                                      .pixels = 64,
+                                      .max_k = K_MAX,
+                                      .supported = supported,
+                                      .block_bytes = 128,
+                                      .pack = pack32,
+                                      .dot = dot32};
+const trit_dot_set trit_dot_vnni16 = {.name = "vnni16",
+                                      .block = 16,
+                                      .pixels = 128,
+                                      .max_k = K_MAX,
+                                      .supported = supported,
+                                      .block_bytes = 64,
+                                      .pack = pack16,
+                                      .dot = dot16};
