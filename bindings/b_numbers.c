@@ -4,8 +4,8 @@
  *   core.from_bytes(shape, kind, bytes) -> tensor
  *   core.to_bytes(tensor, kind) -> string
  *
- * kind is one of f32 f64 f16 bf16 i8 u8 i16 u16 i32 u32 i64 u64 bool (to_bytes: f32 f16 bf16);
- * little-endian, row-major.
+ * kind is one of f32 f64 f16 bf16 i8 u8 i16 u16 i32 u32 i64 u64 bool; to_bytes knows f32 f16
+ * bf16 i8, and i2: whole numbers -2 .. 1, four in a byte.  Little-endian, row-major.
  */
 #include "bind.h"
 
@@ -38,14 +38,17 @@ static int l_from_bytes(lua_State *L) {
 
 static int l_to_bytes(lua_State *L) {
     trit_tensor *t = bind_tensor(L, 1), *dense = NULL;
-    const trit_num kind = check_kind(L, 2, "to_bytes");
+    const bool two = !strcmp(luaL_checkstring(L, 2), "i2");
+    const trit_num kind = two ? TRIT_NUM_I8 : check_kind(L, 2, "to_bytes");
     trit_tensor **keep = bind_tensor_box(L);
     bind_check(L, trit_tensor_as(t, TRIT_ROW_MAJOR, &dense));
     *keep = dense;
-    const size_t length = (size_t)trit_numel(dense) * trit_num_size(kind);
+    const int64_t n = trit_numel(dense);
+    const size_t length = two ? (size_t)trit_num_pack2_size(n) : (size_t)n * trit_num_size(kind);
     luaL_Buffer b;
     char *to = luaL_buffinitsize(L, &b, length);
-    bind_check(L, trit_num_encode(kind, dense->data, trit_numel(dense), to));
+    bind_check(L, two ? trit_num_pack2(dense->data, n, to)
+                      : trit_num_encode(kind, dense->data, n, to));
     luaL_pushresultsize(&b, length);
     return 1;
 }

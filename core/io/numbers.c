@@ -101,15 +101,37 @@ void trit_num_decode(trit_num kind, const void *from, int64_t n, float *to) {
     for (int64_t i = 0; i < n; i++, p += kinds[kind].size) to[i] = decode(kind, p);
 }
 
+int64_t trit_num_pack2_size(int64_t n) { return (n + 3) / 4; }
+
+trit_status trit_num_pack2(const float *from, int64_t n, void *to) {
+    uint8_t *p = to;
+    memset(p, 0, (size_t)trit_num_pack2_size(n));
+    for (int64_t i = 0; i < n; i++) {
+        const int code = (int)from[i];
+        if ((float)code != from[i] || code < -2 || code > 1)
+            return trit_fail(TRIT_ERR_ARG, "number %lld is %g, not one of -2, -1, 0, 1",
+                             (long long)i, (double)from[i]);
+        p[i / 4] |= (uint8_t)((code & 3) << (2 * (i % 4)));
+    }
+    return TRIT_OK;
+}
+
+/* Rounded and cut to -128..127; NaN is 0. */
+static uint64_t to_byte(float f) {
+    return (uint8_t)(int8_t)fmaxf(-128, fminf(127, nearbyintf(isnan(f) ? 0 : f)));
+}
+
 trit_status trit_num_encode(trit_num kind, const float *from, int64_t n, void *to) {
     uint8_t *p = to;
-    if (kind != TRIT_NUM_F32 && kind != TRIT_NUM_F16 && kind != TRIT_NUM_BF16)
-        return trit_fail(TRIT_ERR_UNSUPPORTED, "numbers are written as f32, f16 or bf16, not %s",
-                         kinds[kind].name);
+    if (kind != TRIT_NUM_F32 && kind != TRIT_NUM_F16 && kind != TRIT_NUM_BF16 &&
+        kind != TRIT_NUM_I8)
+        return trit_fail(TRIT_ERR_UNSUPPORTED,
+                         "numbers are written as f32, f16, bf16 or i8, not %s", kinds[kind].name);
     for (int64_t i = 0; i < n; i++, p += kinds[kind].size)
         store(p, kinds[kind].size,
               kind == TRIT_NUM_F32   ? bits_of(from[i])
               : kind == TRIT_NUM_F16 ? to_half(from[i])
+              : kind == TRIT_NUM_I8  ? to_byte(from[i])
                                      : to_bfloat(from[i]));
     return TRIT_OK;
 }

@@ -21,7 +21,7 @@ local parts = {
   nn = "trit.nn", models = "trit.models", quant = "trit.quant", optim = "trit.optim",
   schedule = "trit.schedule", data = "trit.data", h5 = "trit.h5", runlog = "trit.runlog",
   checkpoint = "trit.checkpoint", stats = "trit.stats", safetensors = "trit.safetensors",
-  infer = "trit.infer",
+  infer = "trit.infer", onnx = "trit.onnx",
 }
 local functions = { -- name -> { module, field }
   train = { "trit.train", "train" }, evaluate = { "trit.train", "evaluate" },

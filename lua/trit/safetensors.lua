@@ -19,7 +19,7 @@
 local core = require "trit.core"
 local dkjson = require "dkjson"
 local json = require "trit.json"
-local uv = require "luv"
+local wholefile = require "trit.wholefile"
 
 local safetensors = {}
 
@@ -295,43 +295,20 @@ local function save_options(o, tensors)
   return { dtype = dtype, metadata = o.metadata or {} }
 end
 
-local function write_all(fd, names, tensors, o)
-  local function put(bytes)
-    while #bytes > 0 do
-      local n, why = uv.fs_write(fd, bytes, -1)
-      if not n then return nil, why end
-      bytes = n < #bytes and bytes:sub(n + 1) or ""
-    end
-    return true
-  end
-  local ok, why = put(header_of(names, tensors, o))
-  for _, name in ipairs(names) do
-    if not ok then break end
-    local _, _, bytes = content(name, tensors[name], o.dtype)
-    ok, why = put(bytes)
-  end
-  if not ok then return nil, why end
-  return uv.fs_fsync(fd)
-end
-
 --- Save tensors by name.  Returns true, or nil and a sentence when the file cannot be written.
 function safetensors.save(path, tensors, options)
   local o = save_options(options or {}, tensors)
-  local names, temporary = sorted_keys(tensors), path .. ".tmp"
-  local fd, why = uv.fs_open(temporary, "w", tonumber("644", 8))
-  if not fd then return nil, "safetensors: cannot write " .. why end
-  local guard <close> = setmetatable({}, { __close = function() -- luacheck: ignore guard
-    if fd then
-      uv.fs_close(fd)
-      os.remove(temporary)
+  local names = sorted_keys(tensors)
+  local ok, why = wholefile.write(path, function(put)
+    local fine, reason = put(header_of(names, tensors, o))
+    for _, name in ipairs(names) do
+      if not fine then break end
+      local _, _, bytes = content(name, tensors[name], o.dtype)
+      fine, reason = put(bytes)
     end
-  end })
-  local ok, reason = write_all(fd, names, tensors, o)
-  if not ok then return nil, ("safetensors: cannot write '%s': %s"):format(path, reason) end
-  uv.fs_close(fd)
-  fd = nil
-  local renamed, message = os.rename(temporary, path)
-  if not renamed then return nil, "safetensors: cannot write " .. message end
+    return fine, reason
+  end)
+  if not ok then return nil, "safetensors: " .. why end
   return true
 end
 

@@ -14,12 +14,13 @@ local LAYER = { base = 1, kernels = 2, gemm = 3, conv = 4, tensor = 5, quant = 6
 local SIDE = { optim = true, data = true, io = true, infer = true }
 -- Public headers: the lowest layer that may include each.
 local PUBLIC = { base = 1, conv = 3, tensor = 5, quant = 6, op = 7, gradcheck = 8, optim = "optim",
-  data = "data", io = "io", stats = "io", hist = "io", infer = "infer" }
+  data = "data", io = "io", stats = "io", hist = "io", infer = "infer", onnx = "io" }
 
 -- A foreign library is included by the files of one place only.
 local LIBRARY = {
   ["blis.h"] = "^core/gemm/gemm_blis%.c$", ["hdf5.h"] = "^core/io/h5",
   ["hdf5_hl.h"] = "^core/io/h5", ["turbojpeg.h"] = "^core/data/[%w_]*jpeg[%w_]*%.[ch]$",
+  ["onnx.pb-c.h"] = "^core/io/onnx%.c$",
   ["spng.h"] = "^core/data/[%w_]*png[%w_]*%.[ch]$", ["pthread.h"] = "^core/",
   ["lua.h"] = "^bindings/", ["lauxlib.h"] = "^bindings/", ["lualib.h"] = "^bindings/",
 }

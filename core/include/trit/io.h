@@ -212,7 +212,11 @@ bool trit_num_find(const char *name, trit_num *kind); /* "f32", "bf16", "u8", "b
 size_t trit_num_size(trit_num kind);                  /* bytes of one number */
 /* n numbers as float; exact where float can hold them, else rounded. */
 void trit_num_decode(trit_num kind, const void *from, int64_t n, float *to);
-/* F32, F16 and BF16 only, rounded to nearest even.  TRIT_ERR_UNSUPPORTED for the others. */
+/* F32, F16, BF16 and I8 only, rounded to nearest even.  TRIT_ERR_UNSUPPORTED for the others. */
 trit_status trit_num_encode(trit_num kind, const float *from, int64_t n, void *to);
+/* Whole numbers -2 .. 1 in two bits each, four in a byte from the low bits, the last byte filled
+ * with zeros (ONNX's INT2).  TRIT_ERR_ARG for any other number. */
+int64_t trit_num_pack2_size(int64_t n); /* bytes */
+trit_status trit_num_pack2(const float *from, int64_t n, void *to);
 
 #endif
