@@ -152,54 +152,52 @@ trit_status trit_onnx_node(trit_onnx *o, const char *op, const char *name) {
     return append(o, &o->graph.node, &o->graph.n_node, node);
 }
 
-/* The node that operands and attributes go to. */
-static trit_status newest(trit_onnx *o, Onnx__NodeProto **node) {
-    if (!o->graph.n_node) return trit_fail(TRIT_ERR_STATE, "onnx: there is no node yet");
-    *node = o->graph.node[o->graph.n_node - 1];
-    return TRIT_OK;
+/* The node that operands and attributes go to; NULL with a sentence before the first one. */
+static Onnx__NodeProto *newest(trit_onnx *o) {
+    if (o->graph.n_node) return o->graph.node[o->graph.n_node - 1];
+    trit_fail(TRIT_ERR_STATE, "onnx: there is no node yet");
+    return NULL;
 }
 
 trit_status trit_onnx_operand(trit_onnx *o, bool output, const char *name) {
-    Onnx__NodeProto *node;
-    TRIT_TRY(newest(o, &node));
+    Onnx__NodeProto *node = newest(o);
+    if (!node) return TRIT_ERR_STATE;
     return output ? append(o, &node->output, &node->n_output, text(o, name))
                   : append(o, &node->input, &node->n_input, text(o, name));
 }
 
-static trit_status attribute(trit_onnx *o, const char *name, Onnx__AttributeProto **out) {
-    Onnx__NodeProto *node;
-    TRIT_TRY(newest(o, &node));
+/* A new attribute of the newest node, or NULL with a sentence. */
+static Onnx__AttributeProto *attribute(trit_onnx *o, const char *name, int type) {
+    Onnx__NodeProto *node = newest(o);
+    if (!node) return NULL;
     Onnx__AttributeProto *a = NEW(o, Onnx__AttributeProto, ONNX__ATTRIBUTE_PROTO__INIT);
-    if (!a || !(a->name = text(o, name))) return TRIT_ERR_MEM;
+    if (!a || !(a->name = text(o, name))) return NULL;
     a->has_type = 1;
-    *out = a;
-    return append(o, &node->attribute, &node->n_attribute, a);
+    a->type = (Onnx__AttributeProto__AttributeType)type;
+    return append(o, &node->attribute, &node->n_attribute, a) == TRIT_OK ? a : NULL;
 }
 
 trit_status trit_onnx_int(trit_onnx *o, const char *name, int64_t value) {
-    Onnx__AttributeProto *a;
-    TRIT_TRY(attribute(o, name, &a));
-    a->type = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INT;
+    Onnx__AttributeProto *a = attribute(o, name, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INT);
+    if (!a) return TRIT_ERR_STATE;
     a->has_i = 1;
     a->i = value;
     return TRIT_OK;
 }
 
 trit_status trit_onnx_float(trit_onnx *o, const char *name, float value) {
-    Onnx__AttributeProto *a;
-    TRIT_TRY(attribute(o, name, &a));
-    a->type = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOAT;
+    Onnx__AttributeProto *a = attribute(o, name, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOAT);
+    if (!a) return TRIT_ERR_STATE;
     a->has_f = 1;
     a->f = value;
     return TRIT_OK;
 }
 
 trit_status trit_onnx_ints(trit_onnx *o, const char *name, int n, const int64_t *value) {
-    Onnx__AttributeProto *a;
-    TRIT_TRY(attribute(o, name, &a));
-    a->type = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INTS;
-    a->ints = copy(o, value, (size_t)n * sizeof *value);
-    if (!a->ints) return TRIT_ERR_MEM;
+    Onnx__AttributeProto *a = attribute(o, name, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INTS);
+    int64_t *ints = copy(o, value, (size_t)n * sizeof *value);
+    if (!a || !ints) return TRIT_ERR_STATE;
+    a->ints = ints;
     a->n_ints = (size_t)n;
     return TRIT_OK;
 }
