@@ -176,10 +176,11 @@ static trit_status fill_node(trit_runner *r, u8_state *s, int64_t i, double *bia
 /* ------------------------------------------------------------------- memory */
 
 /* Bytes of a worker's scratch for node i: sums, partial sums, what the set wants. */
-static size_t scratch_of(const trit_node *d, const u8_conv *c) {
-    const int64_t numbers = d->kind == TRIT_NODE_CONV && c->way == U8_DOT
-                                ? c->band * d->Q * c->set->block
-                                : d->Q * d->K;
+static size_t scratch_of(const trit_node *d, const u8_conv *c, const u8_value *a) {
+    int64_t numbers = d->kind == TRIT_NODE_CONV && c->way == U8_DOT ? c->band * d->Q * c->set->block
+                                                                    : d->Q * d->K;
+    const int64_t columns = a->W + 2 * a->pad_w; /* of window sums, before acc is needed */
+    numbers = numbers > columns ? numbers : columns;
     const size_t sums = rounded((size_t)(c->band * d->Q) * sizeof(int32_t));
     const size_t own = c->set ? c->set->scratch : 0;
     return 2 * rounded((size_t)numbers * sizeof(float)) + sums + rounded(own) +
@@ -196,7 +197,7 @@ static void measure(trit_runner *r, u8_state *s) {
         trit_span *temporary = &r->spans[g->n + 1 + i];
         *temporary = (trit_span){.first = i, .last = i};
         r->vector_bytes += 2 * (size_t)d->K * sizeof(float);
-        size_t scratch = scratch_of(d, &s->convs[i]);
+        size_t scratch = scratch_of(d, &s->convs[i], a);
         if (d->kind == TRIT_NODE_CONV) {
             const u8_conv *c = &s->convs[i];
             r->weight_bytes += packed_bytes(d, c);
