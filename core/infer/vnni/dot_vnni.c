@@ -104,6 +104,28 @@ INLINE void tile64(const trit_dot_shape *s, const uint8_t *w, const uint8_t *x, 
     EACH_PIXEL store_rows(acc + i * ROWS, A[i], B[i], C[i], D[i], sums[i]);
 }
 
+/* One pixel: even and odd groups apart, 8 chains of sums hide the latency of vpdpbusd. */
+static void one_pixel(const trit_dot_shape *s, const uint8_t *w, const uint8_t *x, int32_t sum,
+                      int32_t *acc) {
+    const __m512i m63 = _mm512_set1_epi8(63), m15 = _mm512_set1_epi8(15), m3 = _mm512_set1_epi8(3);
+    __m512i A[2], B[2], C[2], D[2];
+    for (int i = 0; i < 2; i++) A[i] = B[i] = C[i] = D[i] = _mm512_setzero_si512();
+    for (int64_t g = 0; g < s->groups; g += 2)
+#pragma GCC unroll 2
+        for (int i = 0; i < 2; i++) {
+            if (g + i >= s->groups) break;
+            const __m512i v = _mm512_loadu_si512(w + (g + i) * ROWS);
+            const __m512i b = broadcast(x + s->offset[g + i]);
+            _mm_prefetch((const char *)w + (g + i) * ROWS + 4096, _MM_HINT_T0);
+            A[i] = _mm512_dpbusd_epi32(A[i], b, v);
+            B[i] = _mm512_dpbusd_epi32(B[i], b, _mm512_and_si512(v, m63));
+            C[i] = _mm512_dpbusd_epi32(C[i], b, _mm512_and_si512(v, m15));
+            D[i] = _mm512_dpbusd_epi32(D[i], b, _mm512_and_si512(v, m3));
+        }
+    store_rows(acc, _mm512_add_epi32(A[0], A[1]), _mm512_add_epi32(B[0], B[1]),
+               _mm512_add_epi32(C[0], C[1]), _mm512_add_epi32(D[0], D[1]), sum);
+}
+
 typedef void (*tile_fn)(const trit_dot_shape *s, const uint8_t *w, const uint8_t *x,
                         const int32_t *sums, int32_t *acc);
 
@@ -126,6 +148,10 @@ static const tile_fn tiles64[] = {NULL,     tile64_1, tile64_2, tile64_3,
 static void dot64(const trit_dot_shape *s, const uint8_t *packed, const uint8_t *x, int64_t width,
                   int64_t height, const int32_t *sums, int32_t *acc, void *scratch) {
     (void)scratch;
+    if (width * height == 1) {
+        one_pixel(s, packed, x, *sums, acc);
+        return;
+    }
     const int64_t tiles = (width + TILE - 1) / TILE;
     for (int64_t row = 0; row < height; row++, x += s->row_step)
         for (int64_t t = 0, p = 0; t < tiles; t++) { /* as even as possible */
