@@ -16,7 +16,8 @@
  *        24 + lane as codes w + 1 in bits 0-1, 2-3, 4-5, 6-7                  (generic, avx2)
  *   V16  64 rows x 4 k in 64 bytes, 16 lanes, alike; the field of rows 48 + lane holds w itself in
  *        two's complement, codes of missing k are 0                          (vnni64)
- *   S16  16 rows x 4 k in 64 bytes, w as signed bytes                         (vnni16, vnni32, vnni64x)
+ *   S16  16 rows x 4 k in 64 bytes, w as signed bytes
+ *                                                                     (vnni16, vnni32, vnni64x)
  */
 #ifndef TRIT_INFER_DOT_H
 #define TRIT_INFER_DOT_H

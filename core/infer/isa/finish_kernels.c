@@ -1,9 +1,10 @@
 /*
  * finish_kernels.c - integer sums to bytes, and small byte work; see finish.def.
  *
- * Plain loops for the compiler's vectors, but for the one step that decides (requant_*.h).  Rounding: v in 0 .. 255 plus 2^23 leaves round(v), ties
- * to even, in the low bits of the float, on every instruction set.  This file is compiled without
- * contraction: a product and a sum are never fused, so that all levels give the same bits.
+ * Plain loops for the compiler's vectors, but for the one step that decides (requant_*.h).
+ * Rounding: v in 0 .. 255 plus 2^23 leaves round(v), ties to even, in the low bits of the float, on
+ * every instruction set.  This file is compiled without contraction: a product and a sum are never
+ * fused, so that all levels give the same bits.
  */
 #include <math.h>
 #include <string.h>
