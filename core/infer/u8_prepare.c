@@ -6,6 +6,7 @@
  * constant goes into one bias a channel; a two-sided plane (+p, -m) is the sum of two of one scale,
  * (p + m) / 2 on its codes and (p - m) / 2 on their magnitudes.
  */
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,8 +24,10 @@ static bool computes(const trit_node *d) {
 static void choose_step(u8_value *v, float least, float greatest, int bits) {
     const float lo = least < 0 ? least : 0, hi = greatest > 0 ? greatest : 0;
     v->top = (float)((1 << bits) - 1);
-    v->step = hi > lo ? (hi - lo) / v->top : 1.0f;
-    v->zero = rintf(-lo / v->step);
+    v->step = (hi - lo) / v->top;
+    if (!(v->step >= FLT_MIN && v->step <= FLT_MAX)) v->step = 1.0f; /* all zeros, or absurd */
+    const float zero = rintf(-lo / v->step);
+    v->zero = zero < v->top ? zero : v->top;
 }
 
 static void describe_values(trit_runner *r, u8_state *s) {
