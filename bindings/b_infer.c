@@ -366,7 +366,7 @@ static int l_model_picture(lua_State *L) {
 
 /* model:runner{ bits=, batch= } -> runner */
 static int l_model_runner(lua_State *L) {
-    const trit_model *m = check_model(L);
+    trit_model *m = check_model(L);
     trit_runner_options o = {0};
     if (!lua_isnoneornil(L, 2)) {
         luaL_checktype(L, 2, LUA_TTABLE);
@@ -449,6 +449,80 @@ static int l_runner_seconds(lua_State *L) {
     return 1;
 }
 
+/* ---------------------------------------------------------------- linear layers */
+
+#define LINEAR_MT "trit.linear"
+
+static trit_linear *check_linear(lua_State *L) {
+    trit_linear **box = luaL_checkudata(L, 1, LINEAR_MT);
+    if (!*box) bind_raise(L, "the linear layer is closed");
+    return *box;
+}
+
+static int l_linear_close(lua_State *L) {
+    trit_linear **box = luaL_checkudata(L, 1, LINEAR_MT), *l = *box;
+    *box = NULL;
+    trit_linear_close(l);
+    return 0;
+}
+
+/* core.linear_pack(codes [rows,K] of -1, 0, 1, scale [1] or [rows]) -> linear layer */
+static int l_linear_pack(lua_State *L) {
+    trit_tensor *t = bind_tensor(L, 1), *scale = bind_tensor(L, 2);
+    if (t->shape.ndim != 2) bind_raise(L, "linear: codes are %s, not [rows,K]", TRIT_TEXT(t));
+    const int64_t rows = t->shape.dim[0], K = t->shape.dim[1], row = trit_t2_bytes(K);
+    trit_linear **box = (trit_linear **)bind_box(L, LINEAR_MT);
+    uint8_t *codes = lua_newuserdatauv(L, (size_t)(rows * row) + 1, 0);
+    int8_t *small = lua_newuserdatauv(L, (size_t)K + 1, 0);
+    for (int64_t r = 0; r < rows; r++) {
+        for (int64_t k = 0; k < K; k++)
+            small[k] = (int8_t)t->data[r * t->stride[0] + k * t->stride[1]];
+        trit_t2_pack(small, K, codes + r * row);
+    }
+    lua_pop(L, 1);
+    bind_check(L, trit_linear_new(codes, rows, K, scale->data, trit_numel(scale), box));
+    lua_pop(L, 1);
+    lua_createtable(L, 2, 0);
+    lua_pushinteger(L, rows);
+    lua_seti(L, -2, 1);
+    lua_pushinteger(L, K);
+    lua_seti(L, -2, 2);
+    lua_setiuservalue(L, -2, 1);
+    return 1;
+}
+
+static int64_t linear_side(lua_State *L, int i) {
+    lua_getiuservalue(L, 1, 1);
+    lua_geti(L, -1, i);
+    const int64_t n = lua_tointeger(L, -1);
+    lua_pop(L, 2);
+    return n;
+}
+
+/* linear:run(x [n,K]) -> y [n,rows] */
+static int l_linear_run(lua_State *L) {
+    trit_linear *l = check_linear(L);
+    trit_tensor *x = bind_tensor(L, 2), *y = NULL;
+    const int64_t rows = linear_side(L, 1), K = linear_side(L, 2);
+    if (x->shape.ndim != 2 || x->shape.dim[1] != K)
+        bind_raise(L, "linear: input is %s, but the layer takes [n,%d]", TRIT_TEXT(x), (int)K);
+    trit_tensor **in = bind_tensor_box(L), **box = bind_tensor_box(L);
+    bind_check(L, trit_tensor_as(x, TRIT_ROW_MAJOR, in));
+    bind_check(L, trit_tensor_new(&(trit_shape){2, {x->shape.dim[0], rows}}, TRIT_ROW_MAJOR, &y));
+    bind_tensor_set(L, box, y);
+    bind_check(L, trit_linear_run(l, x->shape.dim[0], (*in)->data, y->data));
+    return 1;
+}
+
+/* linear:facts() -> bytes of weights in memory, kernels */
+static int l_linear_facts(lua_State *L) {
+    lua_pushinteger(L, (lua_Integer)trit_linear_bytes(check_linear(L)));
+    lua_pushstring(L, trit_linear_kernels(check_linear(L)));
+    return 2;
+}
+
+static const luaL_Reg linear_methods[] = {
+    {"run", l_linear_run}, {"facts", l_linear_facts}, {NULL, NULL}};
 static const luaL_Reg model_methods[] = {
     {"save", l_model_save},       {"facts", l_model_facts},   {"codes", l_model_codes},
     {"picture", l_model_picture}, {"runner", l_model_runner}, {NULL, NULL},
@@ -465,6 +539,7 @@ static const luaL_Reg runner_methods[] = {
 static const luaL_Reg functions[] = {
     {"model_encode", l_model_encode},
     {"model_open", l_model_open},
+    {"linear_pack", l_linear_pack},
     {NULL, NULL},
 };
 
@@ -473,4 +548,5 @@ void trit_open_infer(lua_State *L) {
     luaL_setfuncs(L, functions, 0);
     bind_class(L, MODEL_MT, model_methods, l_model_close);
     bind_class(L, RUNNER_MT, runner_methods, l_runner_close);
+    bind_class(L, LINEAR_MT, linear_methods, l_linear_close);
 }

@@ -34,6 +34,9 @@ static trit_status check_window(const char *file, int64_t i, trit_node *d) {
             return trit_fail(TRIT_ERR_IO,
                              "%s: node %lld: pooling needs dilation 1 and padding below its kernel",
                              file, (long long)i);
+        if (d->R * d->S > MAX_SIDE)
+            return trit_fail(TRIT_ERR_IO, "%s: node %lld: pooling of %lld pixels, at most %d", file,
+                             (long long)i, (long long)(d->R * d->S), MAX_SIDE);
     }
     return TRIT_OK;
 }

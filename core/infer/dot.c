@@ -12,15 +12,12 @@
 const trit_dot_set *const trit_dot_sets[] = {&trit_dot_generic, &trit_dot_avx2,   &trit_dot_vnni64,
                                              &trit_dot_vnni32,  &trit_dot_vnni16, NULL};
 
-/* Fewest rows computed for nothing first, then the later in the list. */
+/* The last of the list that takes it: later ones are for fewer rows or shorter sums. */
 const trit_dot_set *trit_dot_choose(int64_t rows, int64_t k) {
     const trit_dot_set *best = &trit_dot_generic;
     for (int i = 1; trit_dot_sets[i]; i++) {
         const trit_dot_set *s = trit_dot_sets[i];
-        if (!s->supported() || k > s->max_k) continue;
-        if (s == &trit_dot_vnni16 && rows > 16) continue; /* weights in bytes: small layers only */
-        if (s == &trit_dot_vnni32 && rows > 32) continue;
-        best = s;
+        if (s->supported() && k <= s->max_k && (!s->max_rows || rows <= s->max_rows)) best = s;
     }
     return best;
 }

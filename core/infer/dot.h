@@ -16,7 +16,8 @@
  *        24 + lane as codes w + 1 in bits 0-1, 2-3, 4-5, 6-7                  (generic, avx2)
  *   V16  64 rows x 4 k in 64 bytes, 16 lanes, alike; the field of rows 48 + lane holds w itself in
  *        two's complement, codes of missing k are 0                          (vnni64)
- *   S16  16 rows x 4 k in 64 bytes, w as signed bytes                         (vnni16, vnni32)
+ *   S16  16 rows x 4 k in 64 bytes, w as signed bytes
+ *                                                                     (vnni16, vnni32, vnni64x)
  */
 #ifndef TRIT_INFER_DOT_H
 #define TRIT_INFER_DOT_H
@@ -33,7 +34,8 @@ typedef struct {
     const char *name;
     int64_t block;           /* rows of a block                                                   */
     int64_t pixels;          /* that one call should have at least, for speed                     */
-    int64_t max_k;           /* numbers under a pixel up to which no partial sum overflows        */
+    int64_t max_rows;        /* 0: any; more are for another set */
+    int64_t max_k;           /* numbers under a pixel it is meant for; no partial sum overflows */
     bool sums;               /* wants the sums of x under every pixel                             */
     size_t scratch;          /* bytes                                                             */
     bool (*supported)(void); /* at the instruction-set level in force, on this processor */
@@ -47,8 +49,8 @@ typedef struct {
 
 /* THE list: all sets, slowest first, then NULL.  The generic set is the specification. */
 extern const trit_dot_set *const trit_dot_sets[];
-extern const trit_dot_set trit_dot_generic, trit_dot_avx2, trit_dot_vnni64, trit_dot_vnni16,
-    trit_dot_vnni32;
+extern const trit_dot_set trit_dot_generic, trit_dot_avx2, trit_dot_vnni64, trit_dot_vnni64x,
+    trit_dot_vnni32, trit_dot_vnni16;
 
 /* The fastest supported set for so many rows of k numbers. */
 const trit_dot_set *trit_dot_choose(int64_t rows, int64_t k);

@@ -105,6 +105,7 @@ int64_t trit_t2_bad(const uint8_t *packed, int64_t n);
 int64_t trit_t5_bad(const uint8_t *packed, int64_t n);
 
 struct trit_model {
+    int refs;       /* the opener's and one per runner */
     uint8_t *bytes; /* the file */
     size_t n;
     uint8_t *unpacked; /* 2-bit codes of nodes stored in base 3 */

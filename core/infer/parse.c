@@ -244,6 +244,7 @@ trit_status trit_model_parse_owned(uint8_t *bytes, size_t n, const char *file, t
         trit_free(bytes, n);
         return trit_fail(TRIT_ERR_MEM, "%s: out of memory", file);
     }
+    m->refs = 1;
     m->bytes = bytes;
     m->n = n;
     trit_status status = read_header(file, m);
@@ -265,7 +266,7 @@ trit_status trit_model_parse(const void *bytes, size_t n, const char *name, trit
 }
 
 void trit_model_close(trit_model *m) {
-    if (!m) return;
+    if (!m || --m->refs > 0) return;
     trit_free(m->bytes, m->n);
     free(m->unpacked);
     free(m->class_names);

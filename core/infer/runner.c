@@ -71,13 +71,13 @@ static trit_status check_options(const trit_runner_options *o) {
     return TRIT_OK;
 }
 
-trit_status trit_runner_new(const trit_model *m, const trit_runner_options *options,
-                            trit_runner **out) {
+trit_status trit_runner_new(trit_model *m, const trit_runner_options *options, trit_runner **out) {
     const trit_runner_options o = options ? *options : (trit_runner_options){0};
     TRIT_TRY(check_options(&o));
     trit_runner *r = calloc(1, sizeof *r);
     if (!r) return trit_fail(TRIT_ERR_MEM, "runner: out of memory");
     r->model = m;
+    m->refs++;
     r->graph = trit_model_graph(m);
     r->bits = o.bits;
     r->batch = o.batch ? o.batch : 1;
@@ -110,6 +110,7 @@ void trit_runner_close(trit_runner *r) {
     free(r->least);
     free(r->greatest);
     free(r->seconds);
+    trit_model_close(r->model);
     free(r);
 }
 

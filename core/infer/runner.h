@@ -36,7 +36,7 @@ typedef struct {
 extern const trit_engine trit_engine_float, trit_engine_u8;
 
 struct trit_runner {
-    const trit_model *model;
+    trit_model *model;
     const trit_graph *graph;
     const trit_engine *engine;
     int bits;

@@ -6,6 +6,7 @@
  * constant goes into one bias a channel; a two-sided plane (+p, -m) is the sum of two of one scale,
  * (p + m) / 2 on its codes and (p - m) / 2 on their magnitudes.
  */
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,8 +24,10 @@ static bool computes(const trit_node *d) {
 static void choose_step(u8_value *v, float least, float greatest, int bits) {
     const float lo = least < 0 ? least : 0, hi = greatest > 0 ? greatest : 0;
     v->top = (float)((1 << bits) - 1);
-    v->step = hi > lo ? (hi - lo) / v->top : 1.0f;
-    v->zero = rintf(-lo / v->step);
+    v->step = (hi - lo) / v->top;
+    if (!(v->step >= FLT_MIN && v->step <= FLT_MAX)) v->step = 1.0f; /* all zeros, or absurd */
+    const float zero = rintf(-lo / v->step);
+    v->zero = zero < v->top ? zero : v->top;
 }
 
 static void describe_values(trit_runner *r, u8_state *s) {
@@ -176,10 +179,11 @@ static trit_status fill_node(trit_runner *r, u8_state *s, int64_t i, double *bia
 /* ------------------------------------------------------------------- memory */
 
 /* Bytes of a worker's scratch for node i: sums, partial sums, what the set wants. */
-static size_t scratch_of(const trit_node *d, const u8_conv *c) {
-    const int64_t numbers = d->kind == TRIT_NODE_CONV && c->way == U8_DOT
-                                ? c->band * d->Q * c->set->block
-                                : d->Q * d->K;
+static size_t scratch_of(const trit_node *d, const u8_conv *c, const u8_value *a) {
+    int64_t numbers = d->kind == TRIT_NODE_CONV && c->way == U8_DOT ? c->band * d->Q * c->set->block
+                                                                    : d->Q * d->K;
+    const int64_t columns = a->W + 2 * a->pad_w; /* of window sums, before acc is needed */
+    numbers = numbers > columns ? numbers : columns;
     const size_t sums = rounded((size_t)(c->band * d->Q) * sizeof(int32_t));
     const size_t own = c->set ? c->set->scratch : 0;
     return 2 * rounded((size_t)numbers * sizeof(float)) + sums + rounded(own) +
@@ -196,7 +200,7 @@ static void measure(trit_runner *r, u8_state *s) {
         trit_span *temporary = &r->spans[g->n + 1 + i];
         *temporary = (trit_span){.first = i, .last = i};
         r->vector_bytes += 2 * (size_t)d->K * sizeof(float);
-        size_t scratch = scratch_of(d, &s->convs[i]);
+        size_t scratch = scratch_of(d, &s->convs[i], a);
         if (d->kind == TRIT_NODE_CONV) {
             const u8_conv *c = &s->convs[i];
             r->weight_bytes += packed_bytes(d, c);

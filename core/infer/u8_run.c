@@ -88,20 +88,23 @@ static void sums_row(void *context, int64_t unit, int worker) {
     trit_finish()->pixel_sums(columns, j->a->C, j->a->C, x, j->s->sums + unit * columns);
 }
 
-/* Sums under every window of a band. */
-static void window_sums(const job *j, int64_t n, int64_t p0, int64_t rows, int32_t *sums) {
+/* Sums under every window of a band: down the columns first, then along the row. */
+static void window_sums(const job *j, int64_t n, int64_t p0, int64_t rows, int32_t *sums,
+                        int32_t *column) {
     const trit_node *d = j->d;
     const int64_t columns = j->a->W + 2 * j->a->pad_w, height = j->a->H + 2 * j->a->pad_h;
-    const int32_t *from = j->s->sums + n * height * columns + (j->a->pad_h - d->pad_h) * columns +
-                          j->a->pad_w - d->pad_w;
+    const int32_t *from = j->s->sums + (n * height + j->a->pad_h - d->pad_h) * columns;
     for (int64_t p = p0; p < p0 + rows; p++, sums += d->Q) {
+        memset(column, 0, (size_t)columns * sizeof *column);
+        for (int64_t y = 0; y < d->R; y++) {
+            const int32_t *row = from + (p * d->stride_h + y * d->dil_h) * columns;
+            for (int64_t w = 0; w < columns; w++) column[w] += row[w];
+        }
         memset(sums, 0, (size_t)d->Q * sizeof *sums);
-        for (int64_t y = 0; y < d->R; y++)
-            for (int64_t x = 0; x < d->S; x++) {
-                const int32_t *row =
-                    from + (p * d->stride_h + y * d->dil_h) * columns + x * d->dil_w;
-                for (int64_t q = 0; q < d->Q; q++) sums[q] += row[q * d->stride_w];
-            }
+        for (int64_t x = 0; x < d->S; x++) {
+            const int32_t *c = column + j->a->pad_w - d->pad_w + x * d->dil_w;
+            for (int64_t q = 0; q < d->Q; q++) sums[q] += c[q * d->stride_w];
+        }
     }
 }
 
@@ -121,7 +124,7 @@ static void dot_unit(void *context, int64_t unit, int worker) {
     t.rows = d->K - k < size ? d->K - k : size;
     t.ld = size;
     t.bias += k;
-    if (c->set->sums) window_sums(j, n, p0, rows, sums);
+    if (c->set->sums) window_sums(j, n, p0, rows, sums, acc);
     for (int e = 0; e < c->planes; e++) {
         const size_t at = (size_t)(e * c->blocks + block) * c->block_bytes;
         c->set->dot(&c->shape, c->packed + at, x, d->Q, rows, sums, acc, scratch);

@@ -17,6 +17,9 @@ enum { MUTATIONS = 20000, FLIPS = 300 };
 
 static test_graph tg; /* too large for the stack */
 
+enum { U8_IMAGES = 3, U8_MOST = 3 * 40 * 40 };
+static float u8_x[U8_IMAGES * U8_MOST];
+
 static void codes_go_round(void **state) {
     (void)state;
     int8_t in[64], out[64];
@@ -117,9 +120,6 @@ static void exact_path_computes_the_graph(void **state) {
 }
 
 /* -------------------------------------------------------- integer activations */
-
-enum { U8_IMAGES = 3, U8_MOST = 3 * 40 * 40 };
-static float u8_x[U8_IMAGES * U8_MOST];
 
 /* Every level and batch gives the same bits; nothing is allocated while running; the results are
  * the reference's within what `bits` bits allow. */
@@ -334,10 +334,29 @@ static uint64_t mutation_draw(uint64_t i, uint32_t lane, uint64_t below) {
     return (((uint64_t)r[0] << 32) | r[1]) % below;
 }
 
+/* Both engines, when the damaged sizes are within reason. */
+static void run_both(trit_model *m) {
+    const trit_graph *g = trit_model_graph(m);
+    float *image = calloc((size_t)(g->C * g->H * g->W), sizeof *image);
+    float *y = calloc((size_t)g->classes, sizeof *y);
+    for (int bits = 0; image && y && bits <= 8; bits += 8) {
+        trit_runner *r = NULL;
+        if (g->C * g->H * g->W > 4096) break;
+        if (trit_runner_new(m, &(trit_runner_options){.bits = bits}, &r) != TRIT_OK) continue;
+        if (r->arena_bytes < 1 << 22) assert_int_equal(trit_runner_run(r, 1, image, y), TRIT_OK);
+        trit_runner_close(r);
+    }
+    free(image);
+    free(y);
+}
+
 /* Random bytes of header and nodes changed, checksum right: refused, or a model that runs. */
 static void random_damage_is_harmless(void **state) {
     (void)state;
     odd_graph(&tg, 7, false);
+    double want[7];
+    images(u8_x, tg.g.C * tg.g.H * tg.g.W, 1);
+    reference_run(&tg.g, u8_x, want, true);
     trit_model *m = model_of(&tg, true);
     const size_t head = HEADER_BYTES + (size_t)tg.g.n * NODE_BYTES;
     uint8_t *b = malloc(m->n);
@@ -354,18 +373,7 @@ static void random_damage_is_harmless(void **state) {
         trit_model *x = NULL;
         if (trit_model_parse(b, n, "x", &x) != TRIT_OK) continue;
         accepted++;
-        const trit_graph *g = trit_model_graph(x);
-        trit_runner *r = NULL;
-        if (g->C * g->H * g->W < 4096 && trit_runner_new(x, NULL, &r) == TRIT_OK) {
-            float *image = calloc((size_t)(g->C * g->H * g->W), sizeof *image);
-            float *y = calloc((size_t)g->classes, sizeof *y);
-            trit_runner_query(r, &(trit_runner_facts){0});
-            if (r->arena_bytes < 1 << 24)
-                assert_int_equal(trit_runner_run(r, 1, image, y), TRIT_OK);
-            free(image);
-            free(y);
-            trit_runner_close(r);
-        }
+        run_both(x);
         trit_model_close(x);
     }
     assert_true(accepted > 100); /* the loop does reach working models */

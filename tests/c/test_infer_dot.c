@@ -8,9 +8,11 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <math.h>
 
 #include "infer/dot.h"
 #include "infer/finish.h"
+#include "trit/infer.h"
 
 #define GUARD 0x5a5a5a5a
 enum { BAND = 64 };
@@ -148,6 +150,7 @@ typedef struct {
     float part[N + 8], floats[N + 8], restored[N + 8];
     int32_t sums[N + 8], depth[N + 8], pixel[N + 8];
     uint8_t quantized[N + 8];
+    float largest;
 } results;
 
 static void all_kernels(const trit_finish_table *f, results *o) {
@@ -177,6 +180,7 @@ static void all_kernels(const trit_finish_table *f, results *o) {
     f->requant(&t, 1, acc, NULL, q, o->bytes + 2 * LD);
     f->floats(&t, PIXELS, acc, o->part, q, o->floats);
     f->quantize(N, x, 41.7f, 101, 127, o->quantized);
+    f->largest(N - 3, x, &o->largest);
     f->restore(N, q, 0.173f, 77, o->restored);
     f->max_bytes(3, offset, ROWS, q, o->max);
     f->sum_bytes(3, offset, ROWS, q, o->sums);
@@ -202,6 +206,50 @@ static void levels_give_the_same_bits(void **state) {
     }
 }
 
+/* One linear layer on every level: the same bits, and W x within the rounding of x. */
+static void linear_layer(void **state) {
+    (void)state;
+    enum { R = 150, K = 333, COLS = 9 };
+    static uint8_t codes[R * 84];
+    static float x[COLS * K], y[COLS * R], first[COLS * R], scale[R];
+    int8_t row[K];
+    static int8_t w[R][K];
+    assert_int_equal(trit_t2_bytes(K), 84);
+    for (int r = 0; r < R; r++) {
+        fill_weights(row, K, RANDOM);
+        memcpy(w[r], row, K);
+        trit_t2_pack(row, K, codes + r * 84);
+        scale[r] = 0.1f + 0.01f * (float)r;
+    }
+    trit_rng_fill_normal(3, TRIT_STREAM_USER, 0, 1, x, COLS * K);
+    memset(x + 2 * K, 0, K * sizeof *x); /* a column of zeros */
+    bool seen = false;
+    for (int level = 0; level <= TRIT_ISA_AVX512; level++) {
+        if (trit_isa_force((trit_isa)level) != TRIT_OK) continue;
+        for (int n = 1; n <= COLS; n += 2) {
+            if (COLS % n) continue;
+            trit_linear *l = NULL;
+            assert_int_equal(trit_linear_new(codes, R, K, scale, R, &l), TRIT_OK);
+            for (int c = 0; c < COLS; c += n)
+                assert_int_equal(trit_linear_run(l, n, x + c * K, y + c * R), TRIT_OK);
+            if (!seen) memcpy(first, y, sizeof y);
+            seen = true;
+            assert_memory_equal(y, first, sizeof y);
+            trit_linear_close(l);
+        }
+    }
+    for (int c = 0; c < COLS; c++)
+        for (int r = 0; r < R; r++) {
+            double sum = 0, most = 0;
+            for (int k = 0; k < K; k++) {
+                sum += (double)w[r][k] * x[c * K + k];
+                most = fmax(most, fabs(x[c * K + k]));
+            }
+            assert_true(fabs(first[c * R + r] - scale[r] * sum) <=
+                        scale[r] * most / 254 * sqrt(K) * 3 + 1e-6);
+        }
+}
+
 static void rounding_is_to_even(void **state) {
     (void)state;
     const float x[6] = {0.5f, 1.5f, 2.5f, -3, 300, 254.5f};
@@ -225,6 +273,7 @@ int main(void) {
         cmocka_unit_test(choice_fits),
         cmocka_unit_test(levels_give_the_same_bits),
         cmocka_unit_test(rounding_is_to_even),
+        cmocka_unit_test(linear_layer),
     };
     return cmocka_run_group_tests(tests, start, NULL);
 }

@@ -170,6 +170,49 @@ describe("trit.infer", function()
   end)
 end)
 
+describe("golden codes times activations", function()
+  local golden = require "tests.lua.golden"
+  local core = trit.core
+
+  --- One output channel whose weights are `codes` (a flat list), and a runner of it.
+  local function dot_model(codes)
+    local one = core.tensor { 1 }
+    local node = { kind = "conv", name = "dot", K = 1, scales = 1, planes = { {
+      codes = core.tensor(codes):reshape { shape = { 1, #codes, 1, 1 } }, scale = one } } }
+    return core.model_encode { name = "dot", C = #codes, H = 1, W = 1, mean = { 0, 0, 0 },
+      std = { 1, 1, 1 }, class_names = { "sum" }, nodes = { node } }
+  end
+
+  local function flat(f, at) return f:read(at):totable() end
+
+  it("are the reference's", function()
+    local f, why = golden.open("pack.h5")
+    if not f then return pending(why) end
+    local seen = 0
+    for _, name in ipairs(f:list("")) do
+      if f:attr(name, "kind") == "dot" then
+        seen = seen + 1
+        local codes = flat(f, name .. "/in/codes")
+        local model = dot_model(codes)
+        local runner = model:runner()
+        local has = {}
+        for _, input in ipairs(f:list(name .. "/in")) do has[input] = true end
+        for _, kind in ipairs { "i8", "u8", "f32" } do
+          if not has["x_" .. kind] then goto continue end
+          local x = f:read(name .. "/in/x_" .. kind):reshape { shape = { 1, #codes, 1, 1 } }
+          local want = flat(f, name .. "/out/dot_" .. kind)[1]
+          local got = runner:run(x):item()
+          local allowed = kind == "f32" and 1e-5 * math.max(1, x:abs():sum():item()) or 0
+          assert.is_true(math.abs(got - want) <= allowed, ("%s %s: %g, expected %g"):format(name, kind, got,
+            want))
+          ::continue::
+        end
+      end
+    end
+    assert.is_true(seen > 10)
+  end)
+end)
+
 local SCRIPT = [[
 local trit = require "trit"
 local data = trit.data.open("shapes10:train=64,test=32", { batch = 32, seed = 1 })
@@ -220,6 +263,35 @@ describe("the commands for packed models", function()
     assert.equal(2, #list)
     assert.equal(3, #list[1].top)
     assert.is_true(list[1].top[1].probability >= list[1].top[2].probability)
+  end)
+
+  it("integer activations cost little and are the same on every instruction set", function()
+    local seen
+    for _, isa in ipairs { "generic", "avx2", "avx512" } do
+      if pcall(trit.core.isa_force, isa) then
+        local packed = assert(infer.open(model))
+        local y = packed:runner { bits = 8, batch = 2 }:run(trit.randn({ 3, 3, 32, 32 }, { seed = 1 }))
+        seen = seen or y
+        assert.equal(3 * 10, trit.eq(seen, y):sum():item())
+      end
+    end
+    local code, out = command("eval", model, "--data", DATA, "--bits", "7", "--json")
+    assert.equal(0, code)
+    assert.matches("^u8 ", require("trit.json").decode(out).kernels)
+  end)
+
+  it("trit bench infer and linear give figures with residuals", function()
+    local code, out = command("bench", "infer", "--model", "resnet8", "--size", "16", "--bits", "0,8",
+      "--seconds", "0.02", "--json")
+    assert.equal(0, code)
+    local rows = require("trit.json").decode(out).rows
+    assert.equal(3, #rows)
+    assert.is_true(rows[2].residual < 1e-5 and rows[3].residual < 0.1 and rows[3].median > 0)
+    code, out = command("bench", "linear", "--rows", "70", "--columns", "90", "--seconds", "0.02", "--json")
+    assert.equal(0, code)
+    assert.is_true(require("trit.json").decode(out).results[2].residual < 0.05)
+    local _, _, err = command("bench", "infer", "--model", "resnet8", "--size", "16", "--peer", "false")
+    assert.matches("peer 'false' ended before it said its name", err)
   end)
 
   it("the C example says what trit predict says", function()

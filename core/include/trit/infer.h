@@ -120,7 +120,7 @@ trit_status trit_model_parse(const void *bytes, size_t n, const char *name, trit
 trit_status trit_model_encode(trit_graph *graph, bool archive, trit_model **out);
 /* A temporary beside `path`, synced and renamed: the file is whole or not there. */
 trit_status trit_model_save(const trit_model *m, const char *path);
-void trit_model_close(trit_model *m); /* NULL is fine; runners must be closed before */
+void trit_model_close(trit_model *m); /* NULL is fine; runners keep what they need */
 
 const trit_graph *trit_model_graph(const trit_model *m);
 size_t trit_model_bytes(const trit_model *m);
@@ -142,8 +142,7 @@ typedef struct trit_runner trit_runner;
 /* Weights repacked for this processor, buffers planned; running allocates nothing more (the
  * float path's convolutions keep scratch of their own from the first run on).  options NULL: the
  * exact path.  Errors: integers without calibration. */
-trit_status trit_runner_new(const trit_model *m, const trit_runner_options *options,
-                            trit_runner **out);
+trit_status trit_runner_new(trit_model *m, const trit_runner_options *options, trit_runner **out);
 /* x [n][H][W][C] normalized, y [n][classes].  One caller at a time. */
 trit_status trit_runner_run(trit_runner *r, int64_t n, const float *x, float *y);
 void trit_runner_close(trit_runner *r); /* NULL is fine */
@@ -161,6 +160,19 @@ trit_status trit_model_calibrated(const trit_runner *r, bool archive, trit_model
 /* Measure from now on; seconds spent in node i since then. */
 trit_status trit_runner_profile(trit_runner *r);
 double trit_runner_seconds(const trit_runner *r, int64_t node);
+
+/* ------------------------------------------------------------- a linear layer */
+
+/* y = scale * W x of a matrix of codes: rows of trit_t2_bytes(K) bytes; x is rounded to 8 bits of
+ * its own range in every call, the sums are exact.  scales: 1 or `rows`. */
+typedef struct trit_linear trit_linear;
+trit_status trit_linear_new(const uint8_t *codes, int64_t rows, int64_t K, const float *scale,
+                            int64_t scales, trit_linear **out);
+trit_status trit_linear_run(trit_linear *l, int64_t n, const float *x,
+                            float *y);          // [n][K], [n][rows]
+size_t trit_linear_bytes(const trit_linear *l); /* of the weights in memory */
+const char *trit_linear_kernels(const trit_linear *l);
+void trit_linear_close(trit_linear *l); /* NULL is fine */
 
 /* ----------------------------------------------------------------- pictures */
 

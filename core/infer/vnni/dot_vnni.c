@@ -8,8 +8,8 @@
  * rows, 28 sums in registers (the widths of ImageNet networks are multiples of 7).
  *   |A| <= 106 x 255 K, so K <= 79 000 keeps 32 bits.
  *
- * vnni16, vnni32.  For layers of few channels weights stay expanded (they fit the first-level
- * cache); tiles of 16 x 1 and 8 x 2 vectors, no correction.
+ * vnni16, vnni32, vnni64x.  For layers of few channels or short sums weights stay expanded (they
+ * fit the first-level cache); tiles of 16 x 1, 8 x 2 and 7 x 4 vectors, no correction.
  */
 #include <immintrin.h>
 #include <string.h>
@@ -19,6 +19,7 @@
 #define ROWS   64
 #define TILE   7
 #define K_MAX  65536
+#define SHORT  384 /* numbers whose 64 expanded rows take half the first-level cache */
 #define INLINE static inline __attribute__((always_inline))
 
 INLINE __m512i broadcast(const uint8_t *q) {
@@ -56,8 +57,33 @@ INLINE void store_rows(int32_t *acc, __m512i a, __m512i b, __m512i c, __m512i d,
     _mm512_storeu_si512(acc + 48, _mm512_srai_epi32(_mm512_sub_epi32(a, b), 6));
 }
 
-/* sum += dp(broadcast of 4 bytes at q, w), the broadcast left to the load. */
-#define DP(sum, w, q) sum = _mm512_dpbusd_epi32(sum, broadcast(q), w)
+/*
+ * Two fields share a broadcast, so that loads stay below two a pair of products.  28 sums, two
+ * fields' weights and one broadcast fill the registers; written as instructions because gcc 12
+ * hoists masks and broadcasts and then spills the sums.
+ */
+typedef int32_t four __attribute__((may_alias, aligned(1)));
+
+INLINE void two_fields(__m512i *f1, __m512i *f2, __m512i w1, __m512i w2, const uint8_t *q) {
+    __m512i b;
+    __asm__ volatile("vpbroadcastd %[x], %[b]\n\t"
+                     "vpdpbusd %[w1], %[b], %[f1]\n\t"
+                     "vpdpbusd %[w2], %[b], %[f2]"
+                     : [f1] "+v"(*f1), [f2] "+v"(*f2), [b] "=&v"(b)
+                     : [w1] "v"(w1), [w2] "v"(w2), [x] "m"(*(const four *)q));
+}
+
+/* v & mask in every byte. */
+INLINE __m512i masked(__m512i v, const int32_t *mask) {
+    __m512i r;
+    __asm__ volatile("vpandd %[m]%{1to16%}, %[v], %[r]" : [r] "=v"(r) : [v] "v"(v), [m] "m"(*mask));
+    return r;
+}
+
+static const int32_t mask63 = 0x3f3f3f3f, mask15 = 0x0f0f0f0f, mask3 = 0x03030303;
+
+#define PASS(F1, F2, w1, w2) EACH_PIXEL two_fields(&F1[i], &F2[i], w1, w2, AT(i));
+#define AT(i)                ((i) < 3 ? q + (i)*step : (i) < 6 ? q3 + ((i)-3) * step : q6)
 
 INLINE void tile64(const trit_dot_shape *s, const uint8_t *w, const uint8_t *x, const int32_t *sums,
                    int32_t *acc, const int nn) {
@@ -66,21 +92,38 @@ INLINE void tile64(const trit_dot_shape *s, const uint8_t *w, const uint8_t *x, 
     EACH_PIXEL A[i] = B[i] = C[i] = D[i] = _mm512_setzero_si512();
     for (int64_t segment = 0; segment < s->segments; segment++) {
         const uint8_t *q = x + s->offset[segment * per], *q3 = q + 3 * step, *q6 = q + 6 * step;
-#define AT(i) ((i) < 3 ? q + (i)*step : (i) < 6 ? q3 + ((i)-3) * step : q6)
         for (int64_t g = 0; g < per; g++, w += ROWS, q += 4, q3 += 4, q6 += 4) {
             const __m512i v = _mm512_loadu_si512(w);
-            __m512i m = v;
-            _mm_prefetch((const char *)w + 4096, _MM_HINT_T0);
-            EACH_PIXEL DP(A[i], m, AT(i));
-            m = _mm512_and_si512(v, _mm512_set1_epi8(63));
-            EACH_PIXEL DP(B[i], m, AT(i));
-            m = _mm512_and_si512(v, _mm512_set1_epi8(15));
-            EACH_PIXEL DP(C[i], m, AT(i));
-            m = _mm512_and_si512(v, _mm512_set1_epi8(3));
-            EACH_PIXEL DP(D[i], m, AT(i));
+            const __m512i v63 = masked(v, &mask63);
+            PASS(A, B, v, v63)
+            const __m512i v15 = masked(v63, &mask15);
+            const __m512i v3 = masked(v15, &mask3);
+            PASS(C, D, v15, v3)
         }
     }
     EACH_PIXEL store_rows(acc + i * ROWS, A[i], B[i], C[i], D[i], sums[i]);
+}
+
+/* One pixel: even and odd groups apart, 8 chains of sums hide the latency of vpdpbusd. */
+static void one_pixel(const trit_dot_shape *s, const uint8_t *w, const uint8_t *x, int32_t sum,
+                      int32_t *acc) {
+    const __m512i m63 = _mm512_set1_epi8(63), m15 = _mm512_set1_epi8(15), m3 = _mm512_set1_epi8(3);
+    __m512i A[2], B[2], C[2], D[2];
+    for (int i = 0; i < 2; i++) A[i] = B[i] = C[i] = D[i] = _mm512_setzero_si512();
+    for (int64_t g = 0; g < s->groups; g += 2)
+#pragma GCC unroll 2
+        for (int i = 0; i < 2; i++) {
+            if (g + i >= s->groups) break;
+            const __m512i v = _mm512_loadu_si512(w + (g + i) * ROWS);
+            const __m512i b = broadcast(x + s->offset[g + i]);
+            _mm_prefetch((const char *)w + (g + i) * ROWS + 4096, _MM_HINT_T0);
+            A[i] = _mm512_dpbusd_epi32(A[i], b, v);
+            B[i] = _mm512_dpbusd_epi32(B[i], b, _mm512_and_si512(v, m63));
+            C[i] = _mm512_dpbusd_epi32(C[i], b, _mm512_and_si512(v, m15));
+            D[i] = _mm512_dpbusd_epi32(D[i], b, _mm512_and_si512(v, m3));
+        }
+    store_rows(acc, _mm512_add_epi32(A[0], A[1]), _mm512_add_epi32(B[0], B[1]),
+               _mm512_add_epi32(C[0], C[1]), _mm512_add_epi32(D[0], D[1]), sum);
 }
 
 typedef void (*tile_fn)(const trit_dot_shape *s, const uint8_t *w, const uint8_t *x,
@@ -105,6 +148,10 @@ static const tile_fn tiles64[] = {NULL,     tile64_1, tile64_2, tile64_3,
 static void dot64(const trit_dot_shape *s, const uint8_t *packed, const uint8_t *x, int64_t width,
                   int64_t height, const int32_t *sums, int32_t *acc, void *scratch) {
     (void)scratch;
+    if (width * height == 1) {
+        one_pixel(s, packed, x, *sums, acc);
+        return;
+    }
     const int64_t tiles = (width + TILE - 1) / TILE;
     for (int64_t row = 0; row < height; row++, x += s->row_step)
         for (int64_t t = 0, p = 0; t < tiles; t++) { /* as even as possible */
@@ -138,6 +185,9 @@ static void pack32(const trit_dot_shape *s, const int8_t *w, int64_t rows, uint8
     pack_s16(s, w, rows, 32, packed);
 }
 
+/* A pointer near pixel i: few registers hold all addresses. */
+#define FOURTH(i) ((i) < 4 ? q : (i) < 8 ? q4 : (i) < 12 ? q8 : q12)
+
 /* nn pixels x `vectors` of 16 rows. */
 INLINE void small_tile(const trit_dot_shape *s, const uint8_t *w, const uint8_t *x, int32_t *acc,
                        const int vectors, const int nn) {
@@ -148,14 +198,15 @@ INLINE void small_tile(const trit_dot_shape *s, const uint8_t *w, const uint8_t 
 #pragma GCC unroll 16
         for (int i = 0; i < nn; i++) sum[v][i] = _mm512_setzero_si512();
     for (int64_t segment = 0; segment < s->segments; segment++) {
-        const uint8_t *q = x + s->offset[segment * per];
-        for (int64_t g = 0; g < per; g++, w += 64 * vectors, q += 4) {
+        const uint8_t *q = x + s->offset[segment * per], *q4 = q + 4 * step, *q8 = q4 + 4 * step;
+        const uint8_t *q12 = q8 + 4 * step;
+        for (int64_t g = 0; g < per; g++, w += 64 * vectors, q += 4, q4 += 4, q8 += 4, q12 += 4) {
             __m512i m[2];
 #pragma GCC unroll 2
             for (int v = 0; v < vectors; v++) m[v] = _mm512_loadu_si512(w + 64 * v);
 #pragma GCC unroll 16
             for (int i = 0; i < nn; i++) {
-                const __m512i b = broadcast(q + i * step);
+                const __m512i b = broadcast(FOURTH(i) + i % 4 * step);
 #pragma GCC unroll 2
                 for (int v = 0; v < vectors; v++)
                     sum[v][i] = _mm512_dpbusd_epi32(sum[v][i], b, m[v]);
@@ -210,6 +261,63 @@ static void dot32(const trit_dot_shape *s, const uint8_t *packed, const uint8_t 
         }
 }
 
+/* 7 pixels x 64 rows of expanded weights: as tile64, without codes to correct. */
+INLINE void wide_tile(const trit_dot_shape *s, const uint8_t *w, const uint8_t *x, int32_t *acc,
+                      const int nn) {
+    __m512i A[TILE], B[TILE], C[TILE], D[TILE];
+    const int64_t step = s->step, per = s->groups / s->segments;
+    EACH_PIXEL A[i] = B[i] = C[i] = D[i] = _mm512_setzero_si512();
+    for (int64_t segment = 0; segment < s->segments; segment++) {
+        const uint8_t *q = x + s->offset[segment * per], *q3 = q + 3 * step, *q6 = q + 6 * step;
+        for (int64_t g = 0; g < per; g++, w += 256, q += 4, q3 += 4, q6 += 4) {
+            PASS(A, B, _mm512_loadu_si512(w), _mm512_loadu_si512(w + 64))
+            PASS(C, D, _mm512_loadu_si512(w + 128), _mm512_loadu_si512(w + 192))
+        }
+    }
+    EACH_PIXEL {
+        int32_t *to = acc + i * ROWS;
+        _mm512_storeu_si512(to, A[i]);
+        _mm512_storeu_si512(to + 16, B[i]);
+        _mm512_storeu_si512(to + 32, C[i]);
+        _mm512_storeu_si512(to + 48, D[i]);
+    }
+}
+
+#define WIDE(n)                                                                                    \
+    __attribute__((noinline)) static void wide_##n(const trit_dot_shape *s, const uint8_t *w,      \
+                                                   const uint8_t *x, int32_t *acc) {               \
+        wide_tile(s, w, x, acc, n);                                                                \
+    }
+WIDE(1)
+WIDE(2)
+WIDE(3)
+WIDE(4)
+WIDE(5)
+WIDE(6)
+WIDE(7)
+
+static void dot_wide(const trit_dot_shape *s, const uint8_t *packed, const uint8_t *x,
+                     int64_t width, int64_t height, const int32_t *sums, int32_t *acc,
+                     void *scratch) {
+    static void (*const tiles[])(const trit_dot_shape *, const uint8_t *, const uint8_t *,
+                                 int32_t *) = {NULL,   wide_1, wide_2, wide_3,
+                                               wide_4, wide_5, wide_6, wide_7};
+    (void)sums;
+    (void)scratch;
+    const int64_t n_tiles = (width + TILE - 1) / TILE;
+    for (int64_t row = 0; row < height; row++, x += s->row_step)
+        for (int64_t t = 0, p = 0; t < n_tiles; t++) {
+            const int64_t n = (width - p + n_tiles - t - 1) / (n_tiles - t);
+            tiles[n](s, packed, x + p * s->step, acc);
+            acc += n * ROWS;
+            p += n;
+        }
+}
+
+static void pack64(const trit_dot_shape *s, const int8_t *w, int64_t rows, uint8_t *packed) {
+    pack_s16(s, w, rows, 64, packed);
+}
+
 const trit_dot_set trit_dot_vnni64 = {.name = "vnni64",
                                       .block = ROWS,
                                       .pixels = 49,
@@ -219,7 +327,16 @@ const trit_dot_set trit_dot_vnni64 = {.name = "vnni64",
                                       .block_bytes = ROWS,
                                       .pack = pack_v16,
                                       .dot = dot64};
+const trit_dot_set trit_dot_vnni64x = {.name = "vnni64x",
+                                       .block = ROWS,
+                                       .pixels = 49,
+                                       .max_k = SHORT,
+                                       .supported = supported,
+                                       .block_bytes = 256,
+                                       .pack = pack64,
+                                       .dot = dot_wide};
 const trit_dot_set trit_dot_vnni32 = {.name = "vnni32",
+                                      .max_rows = 32,
                                       .block = 32,
                                       .pixels = 64,
                                       .max_k = K_MAX,
@@ -228,6 +345,7 @@ const trit_dot_set trit_dot_vnni32 = {.name = "vnni32",
                                       .pack = pack32,
                                       .dot = dot32};
 const trit_dot_set trit_dot_vnni16 = {.name = "vnni16",
+                                      .max_rows = 16,
                                       .block = 16,
                                       .pixels = 128,
                                       .max_k = K_MAX,
