@@ -170,7 +170,7 @@ describe("safetensors", function()
       state = (state * 1103515245 + 12345) & 0x7fffffff
       return (state >> 8) % n
     end
-    for _ = 1, 2000 do
+    for _ = 1, 800 do
       local text = whole
       for _ = 0, random(3) do
         local at, kind = 1 + random(#text), random(4)
