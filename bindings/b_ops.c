@@ -5,6 +5,9 @@
  *
  * Operands that an op may leave out are nil or absent.  A number where an operand is expected
  * becomes a one-element tensor.
+ *
+ *   core.op_hook(f)      f(name, y, options, x, ...) after every call, with the options in full;
+ *                        nil: none.  Returns the hook before.
  */
 #include "bind.h"
 
@@ -30,6 +33,31 @@ static int operands_of(lua_State *L, trit_tensor **in, const char *op, int *opti
     return n;
 }
 
+static char hook_key; /* its address: the hook's place in the registry */
+
+/* Tell the hook of a call whose result is on top, above `top` arguments; `n` are operands. */
+static void tell_hook(lua_State *L, const trit_op *op, const trit_args *args, int n) {
+    const int result = lua_gettop(L);
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &hook_key) == LUA_TNIL) {
+        lua_pop(L, 1);
+        return;
+    }
+    luaL_checkstack(L, n + 4, op->name);
+    lua_pushstring(L, op->name);
+    lua_pushvalue(L, result);
+    bind_push_args(L, op->params, args);
+    for (int i = 1; i <= n; i++) lua_pushvalue(L, i);
+    lua_call(L, n + 3, 0);
+}
+
+static int l_op_hook(lua_State *L) {
+    lua_settop(L, 1);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &hook_key);
+    lua_insert(L, 1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &hook_key);
+    return 1;
+}
+
 static int call_op(lua_State *L) {
     const trit_op *op = lua_touserdata(L, lua_upvalueindex(1));
     trit_tensor *in[TRIT_MAX_IN] = {0}, *y = NULL;
@@ -40,6 +68,7 @@ static int call_op(lua_State *L) {
     trit_tensor **box = bind_tensor_box(L);
     bind_check(L, trit_apply(op, in, n, &args, NULL, NULL, &y));
     bind_tensor_set(L, box, y);
+    tell_hook(L, op, &args, n);
     return 1;
 }
 
@@ -62,7 +91,7 @@ static int l_op_info(lua_State *L) {
     return 1;
 }
 
-static const luaL_Reg functions[] = {{"op_info", l_op_info}, {NULL, NULL}};
+static const luaL_Reg functions[] = {{"op_info", l_op_info}, {"op_hook", l_op_hook}, {NULL, NULL}};
 
 void trit_open_ops(lua_State *L);
 void trit_open_ops(lua_State *L) {

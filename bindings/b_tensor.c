@@ -83,24 +83,32 @@ static int l_ones(lua_State *L) {
     return 1;
 }
 
+#define LEAST_CUT 0.1 /* standard deviations: below it most draws would be thrown away */
+
 static int random_tensor(lua_State *L, bool normal) {
     trit_shape s;
     trit_tensor *t = NULL, *flat = NULL;
     bind_shape(L, 1, normal ? "randn" : "rand", &s);
     uint64_t seed = 0;
     uint32_t stream = TRIT_STREAM_USER;
-    double a = 0, b = 1;
+    double a = 0, b = 1, cut = HUGE_VAL;
     if (lua_istable(L, 2)) {
         seed = (uint64_t)bind_field_number(L, 2, "seed", 0);
         stream = (uint32_t)bind_field_number(L, 2, "stream", TRIT_STREAM_USER);
         a = bind_field_number(L, 2, normal ? "mean" : "min", 0);
         b = bind_field_number(L, 2, normal ? "std" : "max", 1);
+        if (normal) cut = bind_field_number(L, 2, "cut", HUGE_VAL);
+        if (!(cut >= LEAST_CUT))
+            bind_raise(L, "randn: cut is %f but must be %f at least", cut, LEAST_CUT);
     }
     /* Drawn in logical order, so the layout in memory does not change the numbers. */
     trit_tensor **box = bind_tensor_box(L), **draw = bind_tensor_box(L);
     bind_check(L, trit_tensor_new(&s, TRIT_ROW_MAJOR, &flat));
     bind_tensor_set(L, draw, flat);
-    if (normal)
+    if (normal && isfinite(cut))
+        trit_rng_fill_truncated(seed, stream, (float)a, (float)b, cut, flat->data,
+                                trit_numel(flat));
+    else if (normal)
         trit_rng_fill_normal(seed, stream, (float)a, (float)b, flat->data, trit_numel(flat));
     else
         trit_rng_fill_uniform(seed, stream, (float)a, (float)b, flat->data, trit_numel(flat));

@@ -61,6 +61,25 @@ void trit_rng_fill_normal(uint64_t seed, uint32_t stream, float mean, float std,
     }
 }
 
+/* One number: draws of lane 0, 1, ... until one lies inside the cut. */
+static double truncated_of(uint64_t seed, uint32_t stream, uint64_t index, double cut) {
+    for (uint32_t lane = 0;; lane++) {
+        uint32_t r[4];
+        double z[4];
+        trit_rng(seed, stream, index, lane, r);
+        z[0] = normal_of(r[0], r[1], &z[1]);
+        z[2] = normal_of(r[2], r[3], &z[3]);
+        for (int j = 0; j < 4; j++)
+            if (fabs(z[j]) <= cut) return z[j];
+    }
+}
+
+void trit_rng_fill_truncated(uint64_t seed, uint32_t stream, float mean, float std, double cut,
+                             float *x, int64_t n) {
+    for (int64_t i = 0; i < n; i++)
+        x[i] = mean + std * (float)truncated_of(seed, stream, (uint64_t)i, cut);
+}
+
 void trit_rng_permutation(uint64_t seed, uint32_t stream, uint64_t index, uint32_t *perm,
                           uint32_t n) {
     for (uint32_t i = 0; i < n; i++) perm[i] = i;

@@ -1,4 +1,4 @@
---- trit.help "conv2d": what an op, quantizer or optimizer does, from its descriptor.
+--- trit.help "conv2d": what an op, quantizer or network is, from its descriptor.
 
 local core = require "trit.core"
 
@@ -13,6 +13,19 @@ local function options(params)
   return #lines > 0 and "options:\n" .. table.concat(lines, "\n") .. "\n" or ""
 end
 
+--- A network's help in the same form, or nil.
+local function network(name)
+  local ok, info = pcall(require("trit.models").info, name)
+  if not ok then return nil end
+  local lines = {}
+  for option, row in pairs(info.options) do
+    lines[#lines + 1] = ("  %-16s %s  (default %s)"):format(option, row.doc, tostring(row[1]))
+  end
+  table.sort(lines)
+  return { doc = ("trit.models.%s { ... }\n%s\noptions:\n%s\n"):format(name, info.doc,
+    table.concat(lines, "\n")) }
+end
+
 --- Print the help of `name`; without a name, list everything that has help.
 function help.help(name)
   if not name then
@@ -21,12 +34,13 @@ function help.help(name)
     table.sort(names)
     print("ops: " .. table.concat(names, ", "))
     print("quantizers: " .. table.concat(require("trit.quant").list(), ", "))
+    print("networks: " .. table.concat(require("trit.models").list(), ", "))
     return
   end
   local info = core.op_info(name)
   if not info then
     local ok, found = pcall(require("trit.quant").info, name)
-    info = ok and found
+    info = ok and found or network(name)
   end
   if not info then error(("help: nothing is called %q"):format(name), 2) end
   io.write(info.doc, info.doc:sub(-1) == "\n" and "" or "\n", options(info.params))

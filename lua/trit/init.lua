@@ -20,12 +20,13 @@ local trit = {
 local parts = {
   nn = "trit.nn", models = "trit.models", quant = "trit.quant", optim = "trit.optim",
   schedule = "trit.schedule", data = "trit.data", h5 = "trit.h5", runlog = "trit.runlog",
-  checkpoint = "trit.checkpoint", stats = "trit.stats",
+  checkpoint = "trit.checkpoint", stats = "trit.stats", safetensors = "trit.safetensors",
+  infer = "trit.infer", onnx = "trit.onnx", npy = "trit.npy",
 }
 local functions = { -- name -> { module, field }
   train = { "trit.train", "train" }, evaluate = { "trit.train", "evaluate" },
   params = { "trit.params", "declare" }, quantize = { "trit.quantize", "quantize" },
-  fn = { "trit.fn", "fn" }, help = { "trit.help", "help" },
+  fn = { "trit.fn", "fn" }, help = { "trit.help", "help" }, summary = { "trit.summary", "summary" },
 }
 
 setmetatable(trit, {

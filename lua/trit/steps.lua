@@ -33,9 +33,17 @@ local function finite(s, loss)
   return value
 end
 
-local function forward_backward(s, x, y, scale)
-  local logits = s.model(x)
+--- The loss and the logits.  A model with an auxiliary head gives its logits as a second result while
+-- training; their loss counts model.aux_weight.
+local function loss_of(s, x, y)
+  local logits, aux = s.model(x)
   local loss = s.loss(logits, y, x)
+  if aux then loss = loss + s.loss(aux, y, x) * s.model.aux_weight end
+  return loss, logits
+end
+
+local function forward_backward(s, x, y, scale)
+  local loss, logits = loss_of(s, x, y)
   local value = finite(s, loss)
   if scale == 1 then loss:backward() else (loss * scale):backward() end
   return value, logits

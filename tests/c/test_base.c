@@ -106,6 +106,23 @@ static void normal_draws_have_the_right_moments(void **state) {
     assert_true(fabs(square - 1) < 0.025);
 }
 
+static void truncated_draws_stay_inside_the_cut(void **state) {
+    (void)state;
+    enum { N = 20000 };
+    static float x[N], again[N];
+    double total = 0, squares = 0;
+    trit_rng_fill_truncated(3, TRIT_STREAM_INIT, 1, 0.5f, 2, x, N);
+    trit_rng_fill_truncated(3, TRIT_STREAM_INIT, 1, 0.5f, 2, again, 100);
+    assert_memory_equal(x, again, 100 * sizeof(float));
+    for (int i = 0; i < N; i++) {
+        assert_true(x[i] >= 0 && x[i] <= 2);
+        total += x[i];
+        squares += (x[i] - 1.0) * (x[i] - 1.0);
+    }
+    assert_float_equal(total / N, 1, 0.01);
+    assert_float_equal(sqrt(squares / N), 0.5 * 0.879626, 0.008); /* of a normal cut at 2 sigma */
+}
+
 static void a_permutation_holds_every_index(void **state) {
     (void)state;
     uint32_t p[1000], seen[1000] = {0}, moved = 0;
@@ -164,6 +181,7 @@ int main(void) {
         cmocka_unit_test(nested_regions_run_on_their_own_worker),
         cmocka_unit_test(philox_gives_the_published_words),
         cmocka_unit_test(normal_draws_have_the_right_moments),
+        cmocka_unit_test(truncated_draws_stay_inside_the_cut),
         cmocka_unit_test(a_permutation_holds_every_index),
         cmocka_unit_test(parameters_check_ranges_and_names),
     };

@@ -128,6 +128,15 @@ static void check_rows(const trit_kernel_table *k, int64_t rows, int64_t C) {
     for (int64_t i = 0; i < n; i++)
         close_to("row_bias", n, arg(4)[i], (double)arg(0)[i] + v[1][i % C], 1);
     guard("row_bias", n, arg(4));
+    for (int add = 0; add < 2; add++) {
+        memcpy(arg(5), arg(0), (size_t)n * sizeof(float));
+        k->row_finish(rows, C, v[1], add ? arg(1) : NULL, -0.5f, 1.25f, arg(5));
+        for (int64_t i = 0; i < n; i++) {
+            const double sum = (double)arg(0)[i] + v[1][i % C] + (add ? arg(1)[i] : 0);
+            close_to("row_finish", n, arg(5)[i], fmin(fmax(sum, -0.5), 1.25), 1);
+        }
+        guard("row_finish", n, arg(5));
+    }
 }
 
 /* One image; every reference sum is written out. */

@@ -11,15 +11,16 @@ local MAX_COLUMNS = { c = 100, h = 100, lua = 110, cmake = 110, sh = 100 }
 local LAYER = { base = 1, kernels = 2, gemm = 3, conv = 4, tensor = 5, quant = 6, ops = 7,
   autograd = 8 }
 -- These stand beside each other on `tensor`: they see it, what is below, and themselves.
-local SIDE = { optim = true, data = true, io = true }
+local SIDE = { optim = true, data = true, io = true, infer = true }
 -- Public headers: the lowest layer that may include each.
 local PUBLIC = { base = 1, rows = 2, conv = 3, tensor = 5, quant = 6, op = 7, gradcheck = 8, optim = "optim",
-  data = "data", io = "io", stats = "io", hist = "io" }
+  data = "data", io = "io", stats = "io", hist = "io", infer = "infer", onnx = "io" }
 
 -- A foreign library is included by the files of one place only.
 local LIBRARY = {
   ["blis.h"] = "^core/gemm/gemm_blis%.c$", ["hdf5.h"] = "^core/io/h5",
   ["hdf5_hl.h"] = "^core/io/h5", ["turbojpeg.h"] = "^core/data/[%w_]*jpeg[%w_]*%.[ch]$",
+  ["onnx.pb-c.h"] = "^core/io/onnx%.c$",
   ["spng.h"] = "^core/data/[%w_]*png[%w_]*%.[ch]$", ["pthread.h"] = "^core/",
   ["lua.h"] = "^bindings/", ["lauxlib.h"] = "^bindings/", ["lualib.h"] = "^bindings/",
 }
@@ -84,6 +85,7 @@ local function columns(line) return utf8.len(line) or #line end
 local function allowed(layer, target)
   if layer == target then return true end
   if layer == "data" and target == "io" then return true end -- packed sets are HDF5 files
+  if layer == "infer" and target == "data" then return true end -- models classify pictures
   local rank = type(target) == "number" and target or LAYER[target]
   if not rank then return false end
   if SIDE[layer] then return rank <= LAYER.tensor end

@@ -154,6 +154,9 @@ double trit_rng_normal(uint64_t seed, uint32_t stream, uint64_t index, uint32_t 
 void trit_rng_fill_uniform(uint64_t seed, uint32_t stream, float lo, float hi, float *x, int64_t n);
 void trit_rng_fill_normal(uint64_t seed, uint32_t stream, float mean, float std, float *x,
                           int64_t n);
+/* Normal without what lies further than `cut` (>= 0.1) standard deviations from the mean. */
+void trit_rng_fill_truncated(uint64_t seed, uint32_t stream, float mean, float std, double cut,
+                             float *x, int64_t n);
 /* A permutation of 0..n-1 (Fisher-Yates), fixed by (seed, stream, index). */
 void trit_rng_permutation(uint64_t seed, uint32_t stream, uint64_t index, uint32_t *perm,
                           uint32_t n);

@@ -189,4 +189,34 @@ trit_status trit_checkpoint_verify(const char *path);
 /* Give a file a second name, replacing what was there, atomically (hard link or copy). */
 trit_status trit_file_alias(const char *from, const char *to);
 
+/* --------------------------------------------------- number formats of files */
+
+/* Little-endian; F16 is IEEE 754 half, BF16 the upper half of F32. */
+typedef enum {
+    TRIT_NUM_F32,
+    TRIT_NUM_F64,
+    TRIT_NUM_F16,
+    TRIT_NUM_BF16,
+    TRIT_NUM_I8,
+    TRIT_NUM_U8,
+    TRIT_NUM_I16,
+    TRIT_NUM_U16,
+    TRIT_NUM_I32,
+    TRIT_NUM_U32,
+    TRIT_NUM_I64,
+    TRIT_NUM_U64,
+    TRIT_NUM_BOOL,
+} trit_num;
+
+bool trit_num_find(const char *name, trit_num *kind); /* "f32", "bf16", "u8", "bool", ... */
+size_t trit_num_size(trit_num kind);                  /* bytes of one number */
+/* n numbers as float; exact where float can hold them, else rounded. */
+void trit_num_decode(trit_num kind, const void *from, int64_t n, float *to);
+/* F32, F16, BF16 and I8 only, rounded to nearest even.  TRIT_ERR_UNSUPPORTED for the others. */
+trit_status trit_num_encode(trit_num kind, const float *from, int64_t n, void *to);
+/* Whole numbers -2 .. 1 in two bits each, four in a byte from the low bits, the last byte filled
+ * with zeros (ONNX's INT2).  TRIT_ERR_ARG for any other number. */
+int64_t trit_num_pack2_size(int64_t n); /* bytes */
+trit_status trit_num_pack2(const float *from, int64_t n, void *to);
+
 #endif

@@ -52,6 +52,18 @@ void KERNEL(row_bias)(int64_t rows, int64_t C, const float *b, float *y) {
         for (int64_t c = 0; c < C; c++) y[r * C + c] += b[c];
 }
 
+void KERNEL(row_finish)(int64_t rows, int64_t C, const float *b, const float *add, float lo,
+                        float hi, float *y) {
+    for (int64_t r = 0; r < rows; r++, y += C) {
+        for (int64_t c = 0; c < C; c++) {
+            float v = y[c] + b[c];
+            if (add) v += add[r * C + c];
+            v = lo > v ? lo : v;
+            y[c] = hi < v ? hi : v;
+        }
+    }
+}
+
 /* sum[0..LANES) += the four partial vectors. */
 static inline void fold(double *sum, const vf part[4]) {
     float v[LANES];

@@ -1,8 +1,8 @@
 --- trit demo: the main job in about three minutes: make shapes10, train a small ResNet in float,
--- ternarize copies with TGA and TWN, compare.
+-- ternarize copies with TGA and TWN, compare, pack them and prove that nothing changed.
 
 local demo = { name = "demo", group = "train",
-  summary = "train a small ResNet in float, ternarize it with TGA and TWN, compare" }
+  summary = "train a small ResNet in float, ternarize it with TGA and TWN, compare, pack, verify" }
 
 function demo.setup(parser)
   parser:option("--epochs", "epochs of the float network"):default("14"):convert(tonumber)
@@ -17,6 +17,7 @@ end
 local BATCH = 128
 local FLOAT_LR, TUNE_LR, THRESHOLD_LR = 0.1, 0.02, 0.001
 local WEIGHT_DECAY = 5e-4
+local CALIBRATION = 512 -- images that set the ranges of integer activations
 
 local function train(trit, data, args, label, state)
   local net = trit.models.resnet8 { classes = data.classes, seed = args.seed }
@@ -31,6 +32,30 @@ local function train(trit, data, args, label, state)
     out = args.out .. "/" .. label, quiet = args.quiet }
   trit.checkpoint.save(result.dir, { tensors = net:state_dict(), meta = { top1 = result.top1 } })
   return net, result
+end
+
+--- The packed model of a ternary network, saved beside its run, and how it compares.
+local function pack(trit, data, net, result)
+  local infer = trit.infer
+  local model = infer.export(net, { data = data })
+  model = infer.calibrate(model, CALIBRATION, false, data:train(1))
+  local path = result.dir .. "/model.trit"
+  local ok, why = model:save(path)
+  if not ok then error(why, 0) end
+  local runner <close> = model:runner { batch = BATCH }
+  local codes, logits = infer.compare_codes(model, net), infer.compare_logits(runner, net, data:test())
+  result.packed = { file = path, bytes = model:facts().bytes, codes = codes.codes, differ = codes.differ,
+    top1 = logits.top1.model, logit_difference = logits.max_difference }
+end
+
+local function print_packed(rows)
+  for _, r in ipairs(rows) do
+    local p = r.packed
+    if p then
+      print(("%s: %d bytes; %d of %d codes differ, largest logit difference %.1e, top-1 %.2f%%"):format(
+        p.file, p.bytes, p.differ, p.codes, p.logit_difference, 100 * p.top1))
+    end
+  end
 end
 
 local function print_table(rows)
@@ -49,13 +74,16 @@ function demo.run(args)
   local state = net:state_dict()
   local rows = { float }
   for _, method in ipairs { "tga", "twn" } do
-    local _, result = train(trit, data, args, method, state)
+    local ternary, result = train(trit, data, args, method, state)
+    pack(trit, data, ternary, result)
     rows[#rows + 1] = result
   end
   if args.json then
     print(require("dkjson").encode(rows))
   else
     print_table(rows)
+    print()
+    print_packed(rows)
     print(("\nlook inside:  ./trit inspect %s/tga"):format(args.out))
   end
   return 0

@@ -3,7 +3,8 @@
 --
 --   trit.models.resnet18 { classes = 1000, seed = 0 }
 --
--- Parameters at 1000 classes: 11 689 512 / 21 797 672 / 25 557 032 for 18 / 34 / 50.
+-- Parameters at 1000 classes: 11 689 512 / 21 797 672 / 25 557 032 / 44 549 160 for
+-- 18 / 34 / 50 / 101.
 
 local core = require "trit.core"
 local nn = require "trit.nn"
@@ -63,7 +64,7 @@ function ResNet:init(o)
     next_seed = next_seed + 1
     return next_seed
   end
-  self.conv1 = nn.conv2d { 3, 64, kernel = 7, stride = 2, padding = 3, seed = seed() }
+  self.conv1 = nn.conv2d { o.channels or 3, 64, kernel = 7, stride = 2, padding = 3, seed = seed() }
   self.bn1 = nn.batch_norm { 64 }
   local cin = 64
   for stage, count in ipairs(o.blocks) do
@@ -91,10 +92,12 @@ local members = { -- name -> block, blocks per stage
   resnet101 = { Bottleneck, { 3, 4, 23, 3 } },
 }
 
-local makers = {}
-for name, m in pairs(members) do
-  makers[name] = function(o)
-    return ResNet { block = m[1], blocks = m[2], classes = o.classes, seed = o.seed }
-  end
-end
-return makers
+return {
+  doc = "ResNet for ImageNet, type-B shortcuts, bottleneck stride in the 3x3 (He et al. 2016)",
+  options = { classes = { 1000 }, size = { 224, min = 32 } },
+  members = members,
+  make = function(m, o)
+    return ResNet { block = m[1], blocks = m[2], classes = o.classes, channels = o.channels,
+      seed = o.seed }
+  end,
+}

@@ -11,11 +11,11 @@ local ops = core.ops
 local Small = nn.class("small")
 
 function Small:init(o)
-  local seed = (o.seed or 0) * 1000
-  self.conv1 = nn.conv2d { o.channels or 3, 8, kernel = 3, padding = 1, bias = true, seed = seed + 1 }
-  self.conv2 = nn.conv2d { 8, 12, kernel = 3, stride = 2, padding = 1, bias = true, seed = seed + 2 }
-  self.fc1 = nn.linear { 12, 16, seed = seed + 3 }
-  self.fc2 = nn.linear { 16, o.classes or 10, seed = seed + 4 }
+  local seed = nn.seeds(o.seed)
+  self.conv1 = nn.conv2d { o.channels, 8, kernel = 3, padding = 1, bias = true, seed = seed() }
+  self.conv2 = nn.conv2d { 8, 12, kernel = 3, stride = 2, padding = 1, bias = true, seed = seed() }
+  self.fc1 = nn.linear { 12, 16, seed = seed() }
+  self.fc2 = nn.linear { 16, o.classes, seed = seed() }
 end
 
 function Small:forward(x)
@@ -25,4 +25,8 @@ function Small:forward(x)
   return self.fc2(x)
 end
 
-return { small = Small }
+return {
+  doc = "two convolutions and two linear layers without batch norm, for quick checks",
+  members = { small = {} },
+  make = function(_, o) return Small(o) end,
+}

@@ -1,7 +1,8 @@
 --- nn.conv2d { in, out, kernel =, stride = 1, padding = 0, dilation = 1, groups = 1, bias = false,
--- seed = 0 }: x [N,in,H,W] -> [N,out,P,Q].
+-- seed = 0, std =, cut = }: x [N,in,H,W] -> [N,out,P,Q].
 --
--- weight [out, in/groups, kh, kw], drawn from N(0, 2 / (kh kw out)) (methods 1.7); bias starts at 0.
+-- weight [out, in/groups, kh, kw], drawn from N(0, 2 / (kh kw out)) (methods 1.7), or with standard
+-- deviation `std`; `cut` draws again what lies further than so many std from 0.  bias starts at 0.
 
 local core = require "trit.core"
 local Module = require "trit.nn.module"
@@ -17,9 +18,10 @@ function Conv2d:init(o)
   local kh, kw = k, k
   if type(k) == "table" then kh, kw = k[1], k[2] end
   local groups = o.groups or 1
-  local std = math.sqrt(2 / (kh * kw * cout))
+  local std = o.std or math.sqrt(2 / (kh * kw * cout))
   self.weight = core.randn({ cout, cin // groups, kh, kw },
-    { std = std, seed = o.seed or 0, stream = STREAM_INIT, layout = "hwio" }):requires_grad(true)
+    { std = std, cut = o.cut, seed = o.seed or 0, stream = STREAM_INIT, layout = "hwio" })
+    :requires_grad(true)
   if o.bias then self.bias = core.zeros({ cout }):requires_grad(true) end
   self.options = { stride = o.stride or 1, padding = o.padding or 0, dilation = o.dilation or 1,
     groups = groups }

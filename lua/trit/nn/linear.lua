@@ -1,6 +1,7 @@
---- nn.linear { in, out, bias = true, seed = 0 }: x [N,in] -> [N,out], y = x w' + b.
+--- nn.linear { in, out, bias = true, seed = 0, std =, cut = }: x [N,in] -> [N,out], y = x w' + b.
 --
--- weight [out, in], Kaiming normal by fan-in, N(0, 2 / in) (methods 1.7); bias starts at 0.
+-- weight [out, in], Kaiming normal by fan-in, N(0, 2 / in) (methods 1.7), or with standard deviation
+-- `std`; `cut` draws again what lies further than so many std from 0.  bias starts at 0.
 
 local core = require "trit.core"
 local Module = require "trit.nn.module"
@@ -14,7 +15,8 @@ function Linear:init(o)
   local nin, nout = o[1], o[2]
   if not (nin and nout) then error("linear: needs { in, out }", 3) end
   self.weight = core.randn({ nout, nin },
-    { std = math.sqrt(2 / nin), seed = o.seed or 0, stream = STREAM_INIT }):requires_grad(true)
+    { std = o.std or math.sqrt(2 / nin), cut = o.cut, seed = o.seed or 0, stream = STREAM_INIT })
+    :requires_grad(true)
   if o.bias ~= false then self.bias = core.zeros({ nout }):requires_grad(true) end
 end
 

@@ -1,0 +1,155 @@
+/*
+ * dot_avx2.c - dot products by vpmaddubsw: u8 pixels times s8 weights, pairs added in 16 bits.
+ *
+ * A chunk of groups is expanded to signed bytes in scratch once and used for all pixels of the
+ * call; tiles of 3 pixels x 32 rows keep 12 sums of 16 bits in registers.  A pair adds at most
+ * 2 x 255 in magnitude, so CHUNK = 64 groups stay below 2^15 (64 x 510 = 32640), after which the
+ * sums are widened into acc.
+ *
+ * With one or two pixels (linear layers) expanding does not pay: codes w + 1 are masked out of the
+ * packed bytes in registers, fields 1 and 3 scaled by 4, and the sum of x is taken off at the end;
+ * a pair adds at most 2 x 8 x 255 = 4080, so 8 groups fit.
+ */
+#include <immintrin.h>
+#include <string.h>
+
+#include "infer/dot.h"
+
+#define ROWS   32
+#define CHUNK  64  /* groups */
+#define TILE   3   /* pixels */
+#define FEW    2   /* pixels that are not worth expanding for */
+#define PIXELS 256 /* acc of a call: 32 KiB */
+#define FLUSH  8   /* groups whose scaled 16-bit sums cannot overflow */
+#define K_MAX  (INT64_C(1) << 22)
+#define INLINE static inline __attribute__((always_inline))
+
+/* n groups -> [group][field][8 rows][4 k] signed bytes. */
+static void expand(const uint8_t *w, int64_t n, int8_t *s) {
+    const __m256i three = _mm256_set1_epi8(3), one = _mm256_set1_epi8(1);
+    for (int64_t g = 0; g < n; g++, w += ROWS, s += 4 * ROWS) {
+        __m256i x = _mm256_loadu_si256((const __m256i *)(const void *)w);
+        for (int f = 0; f < 4; f++) {
+            const __m256i code = _mm256_and_si256(x, three);
+            _mm256_store_si256((__m256i *)(void *)(s + f * ROWS), _mm256_sub_epi8(code, one));
+            x = _mm256_srli_epi16(x, 2);
+        }
+    }
+}
+
+INLINE __m256i broadcast(const uint8_t *q) {
+    int32_t four;
+    memcpy(&four, q, sizeof four);
+    return _mm256_set1_epi32(four);
+}
+
+/* `nn` pixels over one chunk of n groups; the sums go (first) or are added to acc. */
+INLINE void tile(const int8_t *s, const uint8_t *const *x, const int32_t *offset, int64_t n,
+                 int32_t *acc, bool first, const int nn) {
+    const __m256i ones = _mm256_set1_epi16(1);
+    __m256i sum[4][TILE];
+#pragma GCC unroll 4
+    for (int f = 0; f < 4; f++)
+#pragma GCC unroll 3
+        for (int i = 0; i < nn; i++) sum[f][i] = _mm256_setzero_si256();
+    for (int64_t g = 0; g < n; g++, s += 4 * ROWS) {
+        __m256i b[TILE];
+#pragma GCC unroll 3
+        for (int i = 0; i < nn; i++) b[i] = broadcast(x[i] + offset[g]);
+#pragma GCC unroll 4
+        for (int f = 0; f < 4; f++) {
+            const __m256i w = _mm256_load_si256((const __m256i *)(const void *)(s + f * ROWS));
+#pragma GCC unroll 3
+            for (int i = 0; i < nn; i++)
+                sum[f][i] = _mm256_add_epi16(sum[f][i], _mm256_maddubs_epi16(b[i], w));
+        }
+    }
+#pragma GCC unroll 4
+    for (int f = 0; f < 4; f++)
+#pragma GCC unroll 3
+        for (int i = 0; i < nn; i++) {
+            __m256i *to = (__m256i *)(void *)(acc + i * ROWS + f * 8);
+            __m256i v = _mm256_madd_epi16(sum[f][i], ones);
+            if (!first) v = _mm256_add_epi32(v, _mm256_loadu_si256(to));
+            _mm256_storeu_si256(to, v);
+        }
+}
+
+static void chunk(const trit_dot_shape *s, const int8_t *w, const uint8_t *x, int64_t width,
+                  int64_t height, int64_t g0, int64_t n, int32_t *acc) {
+    const int32_t *offset = s->offset + g0;
+    for (int64_t row = 0; row < height; row++, x += s->row_step) {
+        int64_t p = 0;
+        for (; p + TILE <= width; p += TILE, acc += TILE * ROWS) {
+            const uint8_t *q[TILE] = {x + p * s->step, x + (p + 1) * s->step,
+                                      x + (p + 2) * s->step};
+            tile(w, q, offset, n, acc, g0 == 0, 3);
+        }
+        const uint8_t *q[2] = {x + p * s->step, x + (p + 1) * s->step};
+        if (width - p == 2)
+            tile(w, q, offset, n, acc, g0 == 0, 2);
+        else if (width - p == 1)
+            tile(w, q, offset, n, acc, g0 == 0, 1);
+        acc += (width - p) * ROWS;
+    }
+}
+
+/* The sums of one pixel without expanding. */
+static void single(const trit_dot_shape *s, const uint8_t *w, const uint8_t *x, int32_t *acc) {
+    const __m256i low = _mm256_set1_epi8(3), high = _mm256_set1_epi8(12);
+    const __m256i ones = _mm256_set1_epi16(1);
+    const __m256i bytes = _mm256_set1_epi8(1);
+    __m256i total[4], shift = _mm256_setzero_si256();
+    for (int f = 0; f < 4; f++) total[f] = _mm256_setzero_si256();
+    for (int64_t g = 0; g < s->groups;) {
+        const int64_t end = g + FLUSH < s->groups ? g + FLUSH : s->groups;
+        __m256i a = _mm256_setzero_si256(), b = a, c = a, d = a, e = a;
+        for (; g < end; g++, w += ROWS) {
+            const __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)w);
+            const __m256i v4 = _mm256_srli_epi16(v, 4);
+            const __m256i q = broadcast(x + s->offset[g]);
+            _mm_prefetch((const char *)w + 4096, _MM_HINT_T0);
+            a = _mm256_add_epi16(a, _mm256_maddubs_epi16(q, _mm256_and_si256(v, low)));
+            b = _mm256_add_epi16(b, _mm256_maddubs_epi16(q, _mm256_and_si256(v, high)));
+            c = _mm256_add_epi16(c, _mm256_maddubs_epi16(q, _mm256_and_si256(v4, low)));
+            d = _mm256_add_epi16(d, _mm256_maddubs_epi16(q, _mm256_and_si256(v4, high)));
+            e = _mm256_add_epi16(e, _mm256_maddubs_epi16(q, bytes));
+        }
+        total[0] = _mm256_add_epi32(total[0], _mm256_madd_epi16(a, ones));
+        total[1] = _mm256_add_epi32(total[1], _mm256_madd_epi16(b, ones));
+        total[2] = _mm256_add_epi32(total[2], _mm256_madd_epi16(c, ones));
+        total[3] = _mm256_add_epi32(total[3], _mm256_madd_epi16(d, ones));
+        shift = _mm256_add_epi32(shift, _mm256_madd_epi16(e, ones));
+    }
+    total[1] = _mm256_srai_epi32(total[1], 2);
+    total[3] = _mm256_srai_epi32(total[3], 2);
+    for (int f = 0; f < 4; f++)
+        _mm256_storeu_si256((__m256i *)(void *)(acc + f * 8), _mm256_sub_epi32(total[f], shift));
+}
+
+static void dot(const trit_dot_shape *s, const uint8_t *packed, const uint8_t *x, int64_t width,
+                int64_t height, const int32_t *sums, int32_t *acc, void *scratch) {
+    (void)sums;
+    if (width * height <= FEW) {
+        for (int64_t p = 0; p < width * height; p++)
+            single(s, packed, x + p / width * s->row_step + p % width * s->step, acc + p * ROWS);
+        return;
+    }
+    for (int64_t g = 0; g < s->groups; g += CHUNK) {
+        const int64_t n = s->groups - g < CHUNK ? s->groups - g : CHUNK;
+        expand(packed + g * ROWS, n, scratch);
+        chunk(s, scratch, x, width, height, g, n, acc);
+    }
+}
+
+static bool supported(void) { return trit_isa_level() >= TRIT_ISA_AVX2; }
+
+const trit_dot_set trit_dot_avx2 = {.name = "avx2",
+                                    .block = ROWS,
+                                    .pixels = PIXELS,
+                                    .max_k = K_MAX,
+                                    .scratch = CHUNK * 4 * ROWS,
+                                    .supported = supported,
+                                    .block_bytes = ROWS,
+                                    .pack = trit_dot_pack_v8,
+                                    .dot = dot};

@@ -1,0 +1,21 @@
+/*
+ * requant_generic.h - 16 channels from integer sums to bytes, plainly: what the others must equal.
+ */
+#include <string.h>
+
+static inline __attribute__((always_inline)) void requant16(const int32_t *acc, const float *part,
+                                                            const uint8_t *add,
+                                                            const trit_requant *t, int64_t r,
+                                                            uint8_t *y) {
+    for (int64_t i = 0; i < 16; i++) {
+        float v = (float)acc[i] * t->scale[r + i];
+        if (part) v = part[i] + v;
+        v = v + t->bias[r + i];
+        if (add) v = v + (float)add[i] * t->add_scale;
+        v = v > t->lo ? v : t->lo; /* NaN becomes lo */
+        v = (v < t->hi ? v : t->hi) + 8388608.0f;
+        int32_t bits;
+        memcpy(&bits, &v, sizeof bits);
+        y[i] = (uint8_t)bits;
+    }
+}

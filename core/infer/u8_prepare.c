@@ -1,0 +1,312 @@
+/*
+ * u8_prepare.c - the integer engine's plan: steps and zero points from calibrated ranges, frames,
+ * packed weights, scales and biases in steps of the result.
+ *
+ * A sum over codes of a plane, acc, stands for scale * step_in * (acc - zero_in * sum(w)).  Every
+ * constant goes into one bias a channel; a two-sided plane (+p, -m) is the sum of two of one scale,
+ * (p + m) / 2 on its codes and (p - m) / 2 on their magnitudes.
+ */
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "infer/u8.h"
+
+#define UNIT 64 /* bytes: alignment of packed blocks */
+
+static size_t rounded(size_t n) { return (n + UNIT - 1) / UNIT * UNIT; }
+static bool computes(const trit_node *d) {
+    return d->kind == TRIT_NODE_CONV || d->kind == TRIT_NODE_POINTWISE;
+}
+
+/* Bytes for least .. greatest: zero is always one of the values, so padding is exact. */
+static void choose_step(u8_value *v, float least, float greatest, int bits) {
+    const float lo = least < 0 ? least : 0, hi = greatest > 0 ? greatest : 0;
+    v->top = (float)((1 << bits) - 1);
+    v->step = (hi - lo) / v->top;
+    if (!(v->step >= FLT_MIN && v->step <= FLT_MAX)) v->step = 1.0f; /* all zeros, or absurd */
+    const float zero = rintf(-lo / v->step);
+    v->zero = zero < v->top ? zero : v->top;
+}
+
+static void describe_values(trit_runner *r, u8_state *s) {
+    const trit_graph *g = r->graph;
+    s->values[0] = (u8_value){.C = g->C, .H = g->H, .W = g->W};
+    choose_step(&s->values[0], g->least, g->greatest, r->bits);
+    for (int64_t i = 0; i < g->n; i++) {
+        const trit_node *d = &g->nodes[i];
+        u8_value *v = &s->values[i + 1];
+        *v = (u8_value){.C = d->K, .H = d->P, .W = d->Q};
+        choose_step(v, d->least, d->greatest, r->bits);
+        if (d->kind == TRIT_NODE_MAX_POOL || d->kind == TRIT_NODE_SHORTCUT) { /* bytes are moved */
+            v->step = s->values[d->a].step;
+            v->zero = s->values[d->a].zero;
+        }
+        if (i + 1 == g->n && computes(d)) {
+            v->none = true;
+            v->step = 1;
+            v->zero = 0;
+        }
+        if (d->kind != TRIT_NODE_CONV) continue;
+        u8_value *a = &s->values[d->a];
+        a->pad_h = d->pad_h > a->pad_h ? d->pad_h : a->pad_h;
+        a->pad_w = d->pad_w > a->pad_w ? d->pad_w : a->pad_w;
+    }
+    for (int64_t v = 0; v <= g->n; v++) {
+        u8_value *q = &s->values[v];
+        q->pitch = (q->W + 2 * q->pad_w) * q->C;
+        q->bytes = q->none ? 0 : rounded((size_t)((q->H + 2 * q->pad_h) * q->pitch) + SLACK);
+    }
+}
+
+/* ------------------------------------------------------------------ weights */
+
+static int planes_of(const trit_node *d) { return d->planes * (d->two_sided ? 2 : 1); }
+
+/* Codes of row k of plane e, and its scale (gain included). */
+static double plane_row(const trit_node *d, int e, int64_t k, int8_t *row) {
+    const int p = d->two_sided ? e / 2 : e;
+    const int64_t len = row_length(d), s = p * d->scales + (d->scales > 1 ? k : 0);
+    const double gain = d->gain ? (double)d->gain[k] : 1, pos = (double)d->scale[s];
+    trit_t2_unpack(d->codes + (p * d->K + k) * trit_t2_bytes(len), len, row);
+    if (!d->two_sided) return gain * pos;
+    const double neg = (double)d->scale_neg[s];
+    if (e % 2 == 0) return gain * (pos + neg) / 2;
+    for (int64_t i = 0; i < len; i++) row[i] = row[i] != 0;
+    return gain * (pos - neg) / 2;
+}
+
+static void describe_conv(const trit_runner *r, const u8_state *s, int64_t i) {
+    const trit_node *d = &r->graph->nodes[i];
+    const u8_value *a = &s->values[d->a];
+    u8_conv *c = &s->convs[i];
+    c->way = d->weight == TRIT_WEIGHT_FLOAT ? U8_FLOAT : d->groups > 1 ? U8_GROUPED : U8_DOT;
+    c->planes = c->way == U8_FLOAT ? 0 : planes_of(d);
+    c->origin = (a->pad_h - d->pad_h) * a->pitch + (a->pad_w - d->pad_w) * a->C;
+    c->shape.step = d->stride_w * d->C;
+    c->shape.row_step = d->stride_h * a->pitch;
+    c->bands = c->band = 1;
+    if (c->way != U8_DOT) return;
+    const bool runs = d->dil_w == 1; /* a kernel row is one run of bytes */
+    c->shape.segments = d->R * (runs ? 1 : d->S);
+    c->shape.length = d->C * (runs ? d->S : 1);
+    c->shape.groups = c->shape.segments * ((c->shape.length + 3) / 4);
+    c->set = trit_dot_choose(d->K, row_length(d));
+    c->blocks = (d->K + c->set->block - 1) / c->set->block;
+    c->block_bytes = rounded((size_t)c->shape.groups * c->set->block_bytes);
+    c->band = (c->set->pixels + d->Q - 1) / d->Q;
+    c->band = c->band < d->P ? c->band : d->P;
+    c->bands = (d->P + c->band - 1) / c->band;
+}
+
+static trit_status fill_offsets(const trit_node *d, const u8_value *a, u8_conv *c) {
+    const int64_t per = c->way == U8_DOT ? c->shape.groups / c->shape.segments : 1;
+    const int64_t n = c->way == U8_DOT ? c->shape.groups : d->R * d->S;
+    const bool runs = c->way == U8_DOT && d->dil_w == 1;
+    c->offset = malloc((size_t)n * sizeof *c->offset);
+    if (!c->offset) return trit_fail(TRIT_ERR_MEM, "runner: out of memory");
+    for (int64_t g = 0; g < n; g++) {
+        const int64_t segment = g / per, y = runs ? segment : segment / d->S;
+        const int64_t x = runs ? 0 : segment % d->S;
+        c->offset[g] = (int32_t)(y * d->dil_h * a->pitch + x * d->dil_w * d->C + g % per * 4);
+    }
+    c->shape.offset = c->offset;
+    return TRIT_OK;
+}
+
+static size_t packed_bytes(const trit_node *d, const u8_conv *c) {
+    if (c->way == U8_DOT) return (size_t)(c->planes * c->blocks) * c->block_bytes;
+    if (c->way == U8_GROUPED) return rounded((size_t)(c->planes * d->K * row_length(d)));
+    return rounded((size_t)(d->K * row_length(d)) * sizeof(float));
+}
+
+/* One plane of node i: packed weights, scales, and what zero_in takes from the bias. */
+static trit_status pack_plane(const trit_node *d, u8_conv *c, int e, double unit, double zero,
+                              double *bias) {
+    const int64_t len = row_length(d), block = c->way == U8_DOT ? c->set->block : d->K;
+    int8_t *rows = malloc((size_t)(block * len));
+    if (!rows) return trit_fail(TRIT_ERR_MEM, "runner: out of memory");
+    for (int64_t k0 = 0; k0 < d->K; k0 += block) {
+        const int64_t n = d->K - k0 < block ? d->K - k0 : block;
+        for (int64_t k = k0; k < k0 + n; k++) {
+            int8_t *row = rows + (k - k0) * len;
+            const double scale = plane_row(d, e, k, row) * unit;
+            int64_t sum = 0;
+            for (int64_t j = 0; j < len; j++) sum += row[j];
+            c->scale[e * d->K + k] = (float)scale;
+            bias[k] -= (double)(float)scale * zero * (double)sum;
+        }
+        if (c->way == U8_DOT) {
+            const int64_t at = e * c->blocks + k0 / block;
+            c->set->pack(&c->shape, rows, n, c->packed + (size_t)at * c->block_bytes);
+        } else { /* [len][K] */
+            int8_t *to = (int8_t *)c->packed + e * len * d->K;
+            for (int64_t k = 0; k < d->K; k++)
+                for (int64_t j = 0; j < len; j++) to[j * d->K + k] = rows[k * len + j];
+        }
+    }
+    free(rows);
+    return TRIT_OK;
+}
+
+static trit_status fill_node(trit_runner *r, u8_state *s, int64_t i, double *bias) {
+    const trit_node *d = &r->graph->nodes[i];
+    const u8_value *a = &s->values[d->a], *b = d->b < 0 ? NULL : &s->values[d->b];
+    const u8_value *y = &s->values[i + 1];
+    u8_conv *c = &s->convs[i];
+    const double unit = (double)a->step / (double)y->step;
+    for (int64_t k = 0; k < d->K; k++) {
+        const double gain = d->gain ? (double)d->gain[k] : 1;
+        bias[k] = (d->bias ? (double)d->bias[k] : 0) / (double)y->step + (double)y->zero;
+        if (b) bias[k] -= (double)b->zero * (double)(b->step / y->step);
+        if (d->kind != TRIT_NODE_POINTWISE) continue;
+        s->gain[i][k] = (float)(gain * unit);
+        bias[k] -= (double)s->gain[i][k] * (double)a->zero;
+    }
+    if (d->kind == TRIT_NODE_CONV && c->way == U8_FLOAT) {
+        c->weights = (float *)(void *)c->packed;
+        TRIT_TRY(trit_node_floats(d, c->weights));
+        for (int64_t j = 0; j < trit_node_weights(d); j++) c->weights[j] /= y->step;
+    }
+    if (d->kind == TRIT_NODE_CONV && c->way != U8_FLOAT)
+        for (int e = 0; e < c->planes; e++)
+            TRIT_TRY(pack_plane(d, c, e, unit, (double)a->zero, bias));
+    for (int64_t k = 0; k < d->K; k++) s->bias[i][k] = (float)bias[k];
+    return TRIT_OK;
+}
+
+/* ------------------------------------------------------------------- memory */
+
+/* Bytes of a worker's scratch for node i: sums, partial sums, what the set wants. */
+static size_t scratch_of(const trit_node *d, const u8_conv *c, const u8_value *a) {
+    int64_t numbers = d->kind == TRIT_NODE_CONV && c->way == U8_DOT ? c->band * d->Q * c->set->block
+                                                                    : d->Q * d->K;
+    const int64_t columns = a->W + 2 * a->pad_w; /* of window sums, before acc is needed */
+    numbers = numbers > columns ? numbers : columns;
+    const size_t sums = rounded((size_t)(c->band * d->Q) * sizeof(int32_t));
+    const size_t own = c->set ? c->set->scratch : 0;
+    return 2 * rounded((size_t)numbers * sizeof(float)) + sums + rounded(own) +
+           2 * rounded((size_t)d->K * sizeof(float)) + rounded((size_t)(d->R * d->S) * 8);
+}
+
+static void measure(trit_runner *r, u8_state *s) {
+    const trit_graph *g = r->graph;
+    trit_plan_lives(g, r->spans);
+    for (int64_t v = 0; v <= g->n; v++) r->spans[v].bytes = (size_t)r->batch * s->values[v].bytes;
+    for (int64_t i = 0; i < g->n; i++) {
+        const trit_node *d = &g->nodes[i];
+        const u8_value *a = &s->values[d->a];
+        trit_span *temporary = &r->spans[g->n + 1 + i];
+        *temporary = (trit_span){.first = i, .last = i};
+        r->vector_bytes += 2 * (size_t)d->K * sizeof(float);
+        size_t scratch = scratch_of(d, &s->convs[i], a);
+        if (d->kind == TRIT_NODE_CONV) {
+            const u8_conv *c = &s->convs[i];
+            r->weight_bytes += packed_bytes(d, c);
+            r->vector_bytes += (size_t)(c->planes * d->K) * sizeof(float);
+            if (c->way == U8_FLOAT)
+                temporary->bytes = (size_t)r->batch * sizeof(float) *
+                                   (size_t)(d->C * d->H * d->W + d->K * d->P * d->Q);
+            const size_t frame = (size_t)((a->H + 2 * a->pad_h) * (a->W + 2 * a->pad_w));
+            const size_t sums = (size_t)r->batch * frame * sizeof(int32_t);
+            if (c->set && c->set->sums && sums > s->sums_bytes) s->sums_bytes = sums;
+        }
+        s->scratch = scratch > s->scratch ? scratch : s->scratch;
+    }
+    r->arena_bytes = trit_plan_spans(r->spans, 2 * g->n + 1);
+}
+
+static trit_status allocate(trit_runner *r, u8_state *s) {
+    s->weights = trit_alloc(r->weight_bytes);
+    s->vectors = trit_alloc(r->vector_bytes);
+    s->sums = trit_alloc(s->sums_bytes);
+    r->arena = trit_alloc(r->arena_bytes);
+    if (!s->weights || !s->vectors || !s->sums || !r->arena)
+        return trit_fail_within(TRIT_ERR_MEM, "runner");
+    uint8_t *w = s->weights;
+    float *v = s->vectors;
+    for (int64_t i = 0; i < r->graph->n; i++) {
+        const trit_node *d = &r->graph->nodes[i];
+        u8_conv *c = &s->convs[i];
+        s->bias[i] = v;
+        s->gain[i] = v + d->K;
+        v += 2 * d->K;
+        if (d->kind != TRIT_NODE_CONV) continue;
+        c->packed = w;
+        w += packed_bytes(d, c);
+        c->scale = v;
+        v += c->planes * d->K;
+    }
+    return trit_scratch_reserve(s->scratch);
+}
+
+static trit_status fill(trit_runner *r, u8_state *s) {
+    int64_t most = 0;
+    for (int64_t i = 0; i < r->graph->n; i++)
+        most = r->graph->nodes[i].K > most ? r->graph->nodes[i].K : most;
+    double *bias = malloc((size_t)most * sizeof *bias);
+    trit_status status = bias ? TRIT_OK : trit_fail(TRIT_ERR_MEM, "runner: out of memory");
+    for (int64_t i = 0; i < r->graph->n && status == TRIT_OK; i++)
+        status = fill_node(r, s, i, bias);
+    free(bias);
+    return status;
+}
+
+static trit_status check_frames(const trit_runner *r, const u8_state *s) {
+    for (int64_t v = 0; v <= r->graph->n; v++)
+        if (s->values[v].bytes > INT32_MAX / 2)
+            return trit_fail(TRIT_ERR_UNSUPPORTED,
+                             "runner: value %lld takes %zu bytes with its padding", (long long)v,
+                             s->values[v].bytes);
+    return TRIT_OK;
+}
+
+trit_status trit_u8_prepare(trit_runner *r) {
+    const trit_graph *g = r->graph;
+    const size_t n = (size_t)g->n;
+    if (!(g->least < g->greatest))
+        return trit_fail(TRIT_ERR_STATE,
+                         "runner: %d-bit activations need a calibrated model; "
+                         "trit export --calibrate makes one",
+                         r->bits);
+    u8_state *s = r->state = calloc(1, sizeof *s);
+    if (!s) return trit_fail(TRIT_ERR_MEM, "runner: out of memory");
+    s->values = calloc(n + 1, sizeof *s->values);
+    s->convs = calloc(n, sizeof *s->convs);
+    s->bias = calloc(n, sizeof *s->bias);
+    s->gain = calloc(n, sizeof *s->gain);
+    if (!s->values || !s->convs || !s->bias || !s->gain)
+        return trit_fail(TRIT_ERR_MEM, "runner: out of memory");
+    describe_values(r, s);
+    TRIT_TRY(check_frames(r, s));
+    const char *used = trit_isa_name(trit_isa_level());
+    for (int64_t i = 0; i < g->n; i++) {
+        const trit_node *d = &g->nodes[i];
+        s->convs[i].band = 1;
+        if (d->kind != TRIT_NODE_CONV) continue;
+        describe_conv(r, s, i);
+        TRIT_TRY(fill_offsets(d, &s->values[d->a], &s->convs[i]));
+        if (s->convs[i].set && s->convs[i].set->sums) used = "vnni";
+    }
+    measure(r, s);
+    TRIT_TRY(allocate(r, s));
+    TRIT_TRY(fill(r, s));
+    snprintf(r->kernels, sizeof r->kernels, "u8 %s, %d bits", used, r->bits);
+    return TRIT_OK;
+}
+
+void trit_u8_release(trit_runner *r) {
+    u8_state *s = r->state;
+    if (!s) return;
+    for (int64_t i = 0; s->convs && i < r->graph->n; i++) free(s->convs[i].offset);
+    trit_free(s->weights, r->weight_bytes);
+    trit_free(s->vectors, r->vector_bytes);
+    trit_free(s->sums, s->sums_bytes);
+    free(s->values);
+    free(s->convs);
+    free(s->bias);
+    free(s->gain);
+    free(s);
+    r->state = NULL;
+}

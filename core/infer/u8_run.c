@@ -1,0 +1,372 @@
+/*
+ * u8_run.c - the integer engine at work, node by node.
+ *
+ * A unit of work is a band of rows of one image and, for convolutions, one block of output
+ * channels: its sums stay in the first-level cache until they are bytes.
+ */
+#include <math.h>
+
+#include "infer/u8.h"
+#include "kernels/kernels.h"
+#include "trit/conv.h"
+
+typedef struct {
+    const trit_runner *r;
+    const u8_state *s;
+    const trit_node *d;
+    const u8_conv *c;
+    const u8_value *a, *b, *y;
+    const float *x;    /* input of the network */
+    float *result;     /* of the network, for the last node */
+    const float *part; /* a float convolution's sums */
+    int64_t i;
+    trit_requant t;
+} job;
+
+static size_t rounded(size_t n) { return (n + 63) / 64 * 64; }
+
+/* Piece by piece of a worker's scratch. */
+static void *take(uint8_t **from, size_t bytes) {
+    void *p = *from;
+    *from += rounded(bytes);
+    return p;
+}
+
+/* Zero points around an image. */
+static void frame(const u8_value *v, uint8_t *image) {
+    const int zero = (int)v->zero;
+    const size_t side = (size_t)(v->pad_w * v->C), edge = (size_t)(v->pad_h * v->pitch);
+    if (!side && !edge) return;
+    memset(image, zero, edge);
+    memset(image + (v->H + v->pad_h) * v->pitch, zero, edge);
+    for (int64_t h = 0; side && h < v->H; h++) {
+        uint8_t *row = image + (h + v->pad_h) * v->pitch;
+        memset(row, zero, side);
+        memset(row + v->pitch - side, zero, side);
+    }
+}
+
+static void frame_image(void *context, int64_t n, int worker) {
+    (void)worker;
+    const job *j = context;
+    frame(j->y, u8_image(j->r, j->i + 1, n));
+}
+
+static void quantize_image(void *context, int64_t n, int worker) {
+    (void)worker;
+    const job *j = context;
+    const u8_value *v = &j->s->values[0];
+    uint8_t *image = u8_image(j->r, 0, n);
+    const float *x = j->x + n * v->H * v->W * v->C;
+    frame(v, image);
+    for (int64_t h = 0; h < v->H; h++)
+        trit_finish()->quantize(v->W * v->C, x + h * v->W * v->C, 1.0f / v->step, v->zero, v->top,
+                                u8_row(v, image, h));
+}
+
+/* `pixels` results of row p from channel k on: to bytes, or to the caller's numbers. */
+static void finish(const job *j, const trit_requant *t, int64_t n, int64_t p, int64_t k,
+                   int64_t pixels, const int32_t *acc, const float *part) {
+    const trit_node *d = j->d;
+    const uint8_t *add = j->b ? u8_row(j->b, u8_image(j->r, d->b, n), p) + k : NULL;
+    if (j->y->none)
+        trit_finish()->floats(t, pixels, acc, part, add,
+                              j->result + ((n * d->P + p) * d->Q) * d->K + k);
+    else
+        trit_finish()->requant(t, pixels, acc, part, add,
+                               u8_row(j->y, u8_image(j->r, j->i + 1, n), p) + k);
+}
+
+/* ------------------------------------------------------------- convolutions */
+
+/* Sums of channels of every pixel of the frames, one row a unit. */
+static void sums_row(void *context, int64_t unit, int worker) {
+    (void)worker;
+    const job *j = context;
+    const int64_t rows = j->a->H + 2 * j->a->pad_h, columns = j->a->W + 2 * j->a->pad_w;
+    const uint8_t *x = u8_image(j->r, j->d->a, unit / rows) + unit % rows * j->a->pitch;
+    trit_finish()->pixel_sums(columns, j->a->C, j->a->C, x, j->s->sums + unit * columns);
+}
+
+/* Sums under every window of a band: down the columns first, then along the row. */
+static void window_sums(const job *j, int64_t n, int64_t p0, int64_t rows, int32_t *sums,
+                        int32_t *column) {
+    const trit_node *d = j->d;
+    const int64_t columns = j->a->W + 2 * j->a->pad_w, height = j->a->H + 2 * j->a->pad_h;
+    const int32_t *from = j->s->sums + (n * height + j->a->pad_h - d->pad_h) * columns;
+    for (int64_t p = p0; p < p0 + rows; p++, sums += d->Q) {
+        memset(column, 0, (size_t)columns * sizeof *column);
+        for (int64_t y = 0; y < d->R; y++) {
+            const int32_t *row = from + (p * d->stride_h + y * d->dil_h) * columns;
+            for (int64_t w = 0; w < columns; w++) column[w] += row[w];
+        }
+        memset(sums, 0, (size_t)d->Q * sizeof *sums);
+        for (int64_t x = 0; x < d->S; x++) {
+            const int32_t *c = column + j->a->pad_w - d->pad_w + x * d->dil_w;
+            for (int64_t q = 0; q < d->Q; q++) sums[q] += c[q * d->stride_w];
+        }
+    }
+}
+
+static void dot_unit(void *context, int64_t unit, int worker) {
+    const job *j = context;
+    const trit_node *d = j->d;
+    const u8_conv *c = j->c;
+    const int64_t n = unit / (c->bands * c->blocks), block = unit / c->bands % c->blocks;
+    const int64_t p0 = unit % c->bands * c->band, size = c->set->block, k = block * size;
+    const int64_t rows = d->P - p0 < c->band ? d->P - p0 : c->band, pixels = rows * d->Q;
+    uint8_t *scratch = trit_scratch(worker);
+    int32_t *acc = take(&scratch, (size_t)(pixels * size) * sizeof *acc);
+    float *part = take(&scratch, (size_t)(pixels * size) * sizeof *part);
+    int32_t *sums = take(&scratch, (size_t)pixels * sizeof *sums);
+    const uint8_t *x = u8_image(j->r, d->a, n) + c->origin + p0 * c->shape.row_step;
+    trit_requant t = j->t;
+    t.rows = d->K - k < size ? d->K - k : size;
+    t.ld = size;
+    t.bias += k;
+    if (c->set->sums) window_sums(j, n, p0, rows, sums, acc);
+    for (int e = 0; e < c->planes; e++) {
+        const size_t at = (size_t)(e * c->blocks + block) * c->block_bytes;
+        c->set->dot(&c->shape, c->packed + at, x, d->Q, rows, sums, acc, scratch);
+        t.scale = c->scale + e * d->K + k;
+        if (e + 1 < c->planes)
+            trit_finish()->partial(pixels, t.rows, size, e == 0, acc, t.scale, part);
+    }
+    for (int64_t p = 0; p < rows; p++)
+        finish(j, &t, n, p0 + p, k, d->Q, acc + p * d->Q * size,
+               c->planes > 1 ? part + p * d->Q * size : NULL);
+}
+
+/* Any number of groups: a plain sum per output; depthwise by rows of channels. */
+static void grouped_sums(const job *j, const int8_t *w, const uint8_t *x, int32_t *acc) {
+    const trit_node *d = j->d;
+    const int64_t C = d->C / d->groups, K = d->K / d->groups;
+    if (C == 1 && K == 1) {
+        trit_finish()->depthwise(d->R * d->S, j->c->offset, d->K, w, x, acc);
+        return;
+    }
+    for (int64_t k = 0; k < d->K; k++) {
+        int32_t sum = 0;
+        for (int64_t tap = 0; tap < d->R * d->S; tap++)
+            for (int64_t c = 0; c < C; c++)
+                sum += w[(tap * C + c) * d->K + k] * x[j->c->offset[tap] + k / K * C + c];
+        acc[k] = sum;
+    }
+}
+
+static void grouped_row(void *context, int64_t unit, int worker) {
+    const job *j = context;
+    const trit_node *d = j->d;
+    const u8_conv *c = j->c;
+    const int64_t n = unit / d->P, p = unit % d->P, len = row_length(d);
+    uint8_t *scratch = trit_scratch(worker);
+    int32_t *acc = take(&scratch, (size_t)(d->Q * d->K) * sizeof *acc);
+    float *part = take(&scratch, (size_t)(d->Q * d->K) * sizeof *part);
+    const uint8_t *x = u8_image(j->r, d->a, n) + c->origin + p * c->shape.row_step;
+    trit_requant t = j->t;
+    for (int e = 0; e < c->planes; e++) {
+        const int8_t *w = (const int8_t *)c->packed + e * len * d->K;
+        for (int64_t q = 0; q < d->Q; q++)
+            grouped_sums(j, w, x + q * c->shape.step, acc + q * d->K);
+        t.scale = c->scale + e * d->K;
+        if (e + 1 < c->planes) trit_finish()->partial(d->Q, d->K, d->K, e == 0, acc, t.scale, part);
+    }
+    finish(j, &t, n, p, 0, d->Q, acc, c->planes > 1 ? part : NULL);
+}
+
+/* -------------------------------------------- float weights in between bytes */
+
+static void restore_image(void *context, int64_t n, int worker) {
+    (void)worker;
+    const job *j = context;
+    const u8_value *v = j->a;
+    float *x = (float *)(void *)(j->r->arena + j->r->spans[j->r->graph->n + 1 + j->i].offset);
+    for (int64_t h = 0; h < v->H; h++)
+        trit_finish()->restore(v->W * v->C, u8_row(v, u8_image(j->r, j->d->a, n), h), v->step,
+                               v->zero, x + (n * v->H + h) * v->W * v->C);
+}
+
+static void float_row(void *context, int64_t unit, int worker) {
+    const job *j = context;
+    const trit_node *d = j->d;
+    const int64_t n = unit / d->P, p = unit % d->P;
+    int32_t *none = trit_scratch(worker);
+    memset(none, 0, (size_t)(d->Q * d->K) * sizeof *none);
+    trit_requant t = j->t;
+    t.scale = j->t.bias; /* times 0 */
+    finish(j, &t, n, p, 0, d->Q, none, j->part + unit * d->Q * d->K);
+}
+
+static trit_status run_float(job *j, int64_t images) {
+    const trit_node *d = j->d;
+    float *x = (float *)(void *)(j->r->arena + j->r->spans[j->r->graph->n + 1 + j->i].offset);
+    float *y = x + images * d->C * d->H * d->W;
+    const trit_conv_geom g = {.N = images,
+                              .H = d->H,
+                              .W = d->W,
+                              .C = d->C,
+                              .K = d->K,
+                              .R = d->R,
+                              .S = d->S,
+                              .P = d->P,
+                              .Q = d->Q,
+                              .stride_h = d->stride_h,
+                              .stride_w = d->stride_w,
+                              .pad_h = d->pad_h,
+                              .pad_w = d->pad_w,
+                              .dil_h = d->dil_h,
+                              .dil_w = d->dil_w,
+                              .G = d->groups};
+    trit_parallel(images, restore_image, j);
+    TRIT_TRY(trit_conv_forward(&g, x, j->c->weights, y, NULL));
+    TRIT_TRY(trit_scratch_reserve(j->s->scratch));
+    j->part = y;
+    trit_parallel(images * d->P, float_row, j);
+    return TRIT_OK;
+}
+
+/* ------------------------------------------------------------ what is not a conv */
+
+static void pointwise_row(void *context, int64_t unit, int worker) {
+    const job *j = context;
+    const trit_node *d = j->d;
+    const int64_t n = unit / d->P, p = unit % d->P;
+    int32_t *acc = trit_scratch(worker);
+    const uint8_t *x = u8_row(j->a, u8_image(j->r, d->a, n), p);
+    for (int64_t i = 0; i < d->Q * d->K; i++) acc[i] = x[i];
+    trit_requant t = j->t;
+    t.scale = j->s->gain[j->i];
+    finish(j, &t, n, p, 0, d->Q, acc, NULL);
+}
+
+/* Offsets of the taps of window (p, q) that lie inside; returns how many. */
+static int64_t taps_of(const job *j, int64_t p, int64_t q, int64_t *offset) {
+    const trit_node *d = j->d;
+    int64_t n = 0;
+    for (int64_t y = 0; y < d->R; y++)
+        for (int64_t x = 0; x < d->S; x++) {
+            const int64_t h = p * d->stride_h - d->pad_h + y, w = q * d->stride_w - d->pad_w + x;
+            if (h >= 0 && h < d->H && w >= 0 && w < d->W)
+                offset[n++] = h * j->a->pitch + w * j->a->C;
+        }
+    return n;
+}
+
+static void pool_row(void *context, int64_t unit, int worker) {
+    const job *j = context;
+    const trit_node *d = j->d;
+    const int64_t n = unit / d->P, p = unit % d->P;
+    uint8_t *scratch = trit_scratch(worker);
+    int32_t *sum = take(&scratch, (size_t)d->K * sizeof *sum);
+    float *scale = take(&scratch, (size_t)d->K * sizeof *scale);
+    float *bias = take(&scratch, (size_t)d->K * sizeof *bias);
+    int64_t *offset = take(&scratch, (size_t)(d->R * d->S) * sizeof *offset);
+    const uint8_t *x = u8_row(j->a, u8_image(j->r, d->a, n), 0);
+    uint8_t *y = u8_row(j->y, u8_image(j->r, j->i + 1, n), p);
+    trit_requant t = j->t;
+    t.scale = scale;
+    t.bias = bias;
+    for (int64_t q = 0; q < d->Q; q++, y += d->K) {
+        const int64_t taps = taps_of(j, p, q, offset);
+        if (d->kind == TRIT_NODE_MAX_POOL) {
+            trit_finish()->max_bytes(taps, offset, d->K, x, y);
+            continue;
+        }
+        const int64_t count = d->count_pad ? d->R * d->S : taps;
+        const float unit_step = j->a->step / (j->y->step * (float)count);
+        for (int64_t k = 0; k < d->K; k++) {
+            scale[k] = unit_step;
+            bias[k] = j->y->zero - unit_step * j->a->zero * (float)taps;
+        }
+        trit_finish()->sum_bytes(taps, offset, d->K, x, sum);
+        trit_finish()->requant(&t, 1, sum, NULL, NULL, y);
+    }
+}
+
+static void shortcut_row(void *context, int64_t unit, int worker) {
+    (void)worker;
+    const job *j = context;
+    const trit_node *d = j->d;
+    const int64_t n = unit / d->P, p = unit % d->P;
+    const uint8_t *x = u8_row(j->a, u8_image(j->r, d->a, n), p * d->stride_h);
+    uint8_t *y = u8_row(j->y, u8_image(j->r, j->i + 1, n), p);
+    for (int64_t q = 0; q < d->Q; q++, y += d->K, x += d->stride_w * d->C) {
+        memcpy(y, x, (size_t)d->C);
+        memset(y + d->C, (int)j->y->zero, (size_t)(d->K - d->C));
+    }
+}
+
+static trit_status run_conv(job *j, int64_t images) {
+    const u8_conv *c = j->c;
+    switch (c->way) {
+    case U8_DOT:
+        if (c->set->sums) trit_parallel(images * (j->a->H + 2 * j->a->pad_h), sums_row, j);
+        trit_parallel(images * c->blocks * c->bands, dot_unit, j);
+        break;
+    case U8_GROUPED: trit_parallel(images * j->d->P, grouped_row, j); break;
+    case U8_FLOAT: return run_float(j, images);
+    }
+    return TRIT_OK;
+}
+
+static trit_status run_node(job *j, int64_t images) {
+    const int64_t rows = images * j->d->P;
+    switch (j->d->kind) {
+    case TRIT_NODE_CONV: return run_conv(j, images);
+    case TRIT_NODE_POINTWISE: trit_parallel(rows, pointwise_row, j); break;
+    case TRIT_NODE_MAX_POOL:
+    case TRIT_NODE_AVG_POOL: trit_parallel(rows, pool_row, j); break;
+    case TRIT_NODE_SHORTCUT: trit_parallel(rows, shortcut_row, j); break;
+    }
+    return TRIT_OK;
+}
+
+/* The requantisation of node i, as far as it does not depend on the plane. */
+static trit_requant requant_of(const job *j) {
+    const trit_node *d = j->d;
+    const u8_value *y = j->y;
+    trit_requant t = {
+        .rows = d->K, .ld = d->K, .bias = j->s->bias[j->i], .y_step = d->K, .add_step = d->K};
+    if (j->b) t.add_scale = j->b->step / y->step;
+    t.lo = y->none ? -INFINITY : 0;
+    t.hi = y->none ? INFINITY : y->top;
+    if (d->clamp) {
+        const float lo = d->lo / y->step + y->zero, hi = d->hi / y->step + y->zero;
+        t.lo = lo > t.lo ? lo : t.lo;
+        t.hi = hi < t.hi ? hi : t.hi;
+    }
+    return t;
+}
+
+static trit_status run(trit_runner *r, int64_t images, const float *x, float *y) {
+    const trit_graph *g = r->graph;
+    const u8_state *s = r->state;
+    TRIT_TRY(trit_scratch_reserve(s->scratch));
+    job in = {.r = r, .s = s, .x = x};
+    trit_parallel(images, quantize_image, &in);
+    for (int64_t i = 0; i < g->n; i++) {
+        const trit_node *d = &g->nodes[i];
+        const double began = r->seconds ? trit_now() : 0;
+        job j = {.r = r,
+                 .s = s,
+                 .d = d,
+                 .c = &s->convs[i],
+                 .a = &s->values[d->a],
+                 .b = d->b < 0 ? NULL : &s->values[d->b],
+                 .y = &s->values[i + 1],
+                 .result = y,
+                 .i = i};
+        j.t = requant_of(&j);
+        if (!j.y->none && (j.y->pad_h || j.y->pad_w)) trit_parallel(images, frame_image, &j);
+        TRIT_TRY(run_node(&j, images));
+        if (r->seconds) r->seconds[i] += trit_now() - began;
+    }
+    const u8_value *last = &s->values[g->n];
+    if (last->none) return TRIT_OK;
+    for (int64_t n = 0; n < images; n++)
+        trit_finish()->restore(g->classes, u8_row(last, u8_image(r, g->n, n), 0), last->step,
+                               last->zero, y + n * g->classes);
+    return TRIT_OK;
+}
+
+const trit_engine trit_engine_u8 = {"u8", trit_u8_prepare, run, trit_u8_release};

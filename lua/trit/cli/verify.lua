@@ -1,0 +1,69 @@
+--- trit verify MODEL RUN: does the packed model compute the network that was trained?
+
+local verify = { name = "verify", group = "model",
+  summary = "compare a packed model with the trained network" }
+
+verify.epilog = "Codes must be equal and scores differ by rounding only; the exit status is 1 otherwise."
+
+-- Folding batch norm moves scores by some units of float32's last place a layer.
+local ALLOWED = 1e-4 -- largest score difference, of the largest score
+local RANDOM_IMAGES = 16
+
+function verify.setup(parser)
+  parser:argument("model", "packed model"):argname("MODEL")
+  parser:argument("run", "run directory"):argname("RUN")
+  parser:option("--data", "compare top-1 on this set's test images"):argname("SPEC")
+  parser:option("--limit", "at most so many images"):convert(tonumber):argname("N")
+  parser:option("--checkpoint", "newest or best"):choices({ "newest", "best" }):default("newest")
+  parser:flag("--json", "one JSON document")
+end
+
+--- One batch of noise: enough to compare scores without data.
+local function noise(shape)
+  local x = require("trit").randn({ RANDOM_IMAGES, shape[1], shape[2], shape[3] }, { seed = 1 })
+  return function()
+    local batch = x
+    x = nil
+    return batch
+  end
+end
+
+local function print_report(r)
+  print(("%d of %d codes differ"):format(r.codes.differ, r.codes.codes))
+  for _, layer in ipairs(r.codes.layers) do
+    if layer.differ > 0 then print(("  %s: %d of %d"):format(layer.name, layer.differ, layer.codes)) end
+  end
+  local l = r.logits
+  print(("largest logit difference %.3g, %.1e of the largest logit, over %d %s"):format(l.max_difference,
+    r.relative, l.count, l.top1 and "test images" or "random images"))
+  if l.top1 then
+    print(("top-1 %.2f %% by the network, %.2f %% packed; %.2f %% of the predictions agree"):format(
+      100 * l.top1.net, 100 * l.top1.model, 100 * l.agree))
+  end
+end
+
+function verify.run(args)
+  local infer, trained = require "trit.infer", require "trit.trained"
+  local model, why = infer.open(args.model)
+  if not model then return nil, why end
+  local net, config, dataset = trained.load(args.run, { which = args.checkpoint == "best" and "best" or nil })
+  if not net then return nil, config end
+  local report = { model = args.model, run = args.run, codes = infer.compare_codes(model, net) }
+  local runner <close> = model:runner { batch = 32 }
+  if args.data then
+    local data = trained.open(dataset, { spec = args.data, batch = 128, limit = args.limit })
+    report.logits = infer.compare_logits(runner, net, data:test())
+  else
+    report.logits = infer.compare_logits(runner, net, noise(model:facts().shape))
+  end
+  report.relative = report.logits.max_difference / math.max(report.logits.largest, 1e-30)
+  report.ok = report.codes.differ == 0 and report.relative <= ALLOWED
+  if args.json then
+    print(require("trit.json").encode(report, { indent = true }))
+  else
+    print_report(report)
+  end
+  return report.ok and 0 or 1
+end
+
+return verify

@@ -1,0 +1,128 @@
+--- trit.infer: packed networks.
+--
+--   local model = trit.infer.export(net, { data = data })     -- what it computes, weights in 2 bits
+--   model:save("net.trit")
+--   local model = trit.infer.open("net.trit")
+--   local runner = model:runner { batch = 64 }                 -- bits = 8: integer activations
+--   local logits = runner:run(x)                               -- x [N,C,H,W] normalized
+--
+-- Any network made of the ops of trit.infer.supported() can be exported: it is run once and watched.
+
+local core = require "trit.core"
+require "trit" -- ops as methods of tensors
+local fuse = require "trit.infer.fuse"
+local trace = require "trit.infer.trace"
+
+local infer = {}
+
+infer.supported = fuse.supported
+
+local WHITE = { mean = { 0, 0, 0 }, std = { 1, 1, 1 } }
+
+local function class_names(net_classes, names)
+  local out = {}
+  for i = 1, net_classes do out[i] = names and names[i] or tostring(i - 1) end
+  return out
+end
+
+--- A packed model of `net` (trit.nn).
+-- options: data = an opened data set, or any table with shape {C,H,W}, mean, std, class_names;
+-- name; archive = true keeps codes in base 3.  Errors: an op that cannot be packed.
+function infer.export(net, options)
+  local data = options.data
+  if not data or not data.shape then core.raise("export: needs data = { shape = {C,H,W}, ... }") end
+  local shape = data.shape
+  local watched = trace.run(net, shape)
+  local nodes, why = fuse.nodes(watched, shape, core.tensor)
+  if not nodes then core.raise("export: " .. why) end
+  local side = math.min(shape[2], shape[3])
+  local resize = data.options and math.tointeger(tonumber(data.options.resize)) or 0
+  return core.model_encode { name = options.name or rawget(net, "model_name") or "network",
+    C = shape[1], H = shape[2], W = shape[3], mean = data.mean or WHITE.mean, std = data.std or WHITE.std,
+    resize = resize > 0 and resize or side >= 128 and math.floor(side / 0.875 + 0.5) or side,
+    class_names = class_names(nodes[#nodes].K, data.class_names), archive = options.archive,
+    nodes = nodes }
+end
+
+--- Open a packed model; nil and a sentence.
+function infer.open(path) return core.model_open(path) end
+
+--- A model with the ranges of its values over up to `count` images of `batches` in it, for integer
+-- activations.  archive as in export.
+function infer.calibrate(model, count, archive, ...)
+  local runner <close> = model:runner { batch = 32 }
+  runner:observe()
+  local seen = 0
+  for x in ... do
+    runner:run(x)
+    seen = seen + x:shape()[1]
+    if seen >= count then break end
+  end
+  return runner:calibrated(archive)
+end
+
+--- Accuracy of a runner, as trit.evaluate.
+function infer.evaluate(runner, ...)
+  local function self_() end
+  local as_model = setmetatable({ training = false, eval = self_, train = self_ },
+    { __call = function(_, x) return runner:run(x) end })
+  return require("trit.train").evaluate(as_model, ...)
+end
+
+--- How many ternary codes of `model` differ from what `net` would use now.
+-- Returns { codes =, differ =, layers = { { name =, codes =, differ = }, ... } }.
+function infer.compare_codes(model, net)
+  local layer = require "trit.infer.layer"
+  local modules, result = {}, { codes = 0, differ = 0, layers = {} }
+  for name, module in net:quantizable() do modules[name:gsub("%.?weight$", "")] = module end
+  local old = core.grad_enabled(false)
+  for i, node in ipairs(model:facts().nodes) do
+    if node.planes > 0 then
+      local module, row = modules[node.name], { name = node.name, codes = node.weights * node.planes }
+      local packed = module and layer.pack(module.quantizer and module.quantizer(module.weight)
+        or module.weight, module)
+      row.differ = row.codes
+      if packed and packed.planes and #packed.planes == node.planes then
+        row.differ = 0
+        for p, plane in ipairs(packed.planes) do
+          local mine = model:codes(i, p)
+          local theirs = plane.codes:reshape { shape = mine:shape() }
+          row.differ = row.differ + node.weights - math.tointeger(core.ops.eq(mine, theirs):sum():item())
+        end
+      end
+      result.codes, result.differ = result.codes + row.codes, result.differ + row.differ
+      result.layers[#result.layers + 1] = row
+    end
+  end
+  core.grad_enabled(old)
+  return result
+end
+
+--- Logits of both over batches: { count =, max_difference =, largest =, agree =, top1 = { net =, model = } };
+-- top-1 only when the batches bring labels.
+function infer.compare_logits(runner, net, ...)
+  local out = { count = 0, max_difference = 0, largest = 0, agree = 0, top1 = { net = 0, model = 0 } }
+  local ops, labelled = core.ops, false
+  local old = core.grad_enabled(false)
+  net:eval()
+  for x, y in ... do
+    local a, b = net(x), runner:run(x)
+    out.max_difference = math.max(out.max_difference, ops.sub(a, b):abs():max():item())
+    out.largest = math.max(out.largest, a:abs():max():item())
+    local ia = ops.argmax(a, { axis = -1 })
+    out.agree = out.agree + ops.eq(ia, ops.argmax(b, { axis = -1 })):sum():item()
+    out.count = out.count + x:shape()[1]
+    if y then
+      labelled = true
+      out.top1.net = out.top1.net + ops.topk_correct(a, y, { k = 1 }):item()
+      out.top1.model = out.top1.model + ops.topk_correct(b, y, { k = 1 }):item()
+    end
+  end
+  core.grad_enabled(old)
+  local n = math.max(out.count, 1)
+  out.agree = out.agree / n
+  out.top1 = labelled and { net = out.top1.net / n, model = out.top1.model / n } or nil
+  return out
+end
+
+return infer
