@@ -1,8 +1,13 @@
 /*
- * b_profile.c - where the time goes: core.profile_start(), core.profile_stop() -> list of
- * { name =, pass = "f"|"b"|"d"|"w", calls =, seconds = }.
+ * b_profile.c - what benchmarks need.
+ *
+ *   core.profile_start()         core.profile_stop() -> list of { name =, pass =, calls =, seconds = }
+ *   core.conv_mode([name]) -> the mode before, "auto", "exact", "gemm" or "reference"
+ *   core.peak_gflops(seconds) -> measured multiply-add peak of all threads
  */
 #include "bind.h"
+
+#include "trit/conv.h"
 
 static int l_start(lua_State *L) {
     (void)L;
@@ -30,7 +35,22 @@ static int l_stop(lua_State *L) {
     return 1;
 }
 
+static int l_conv_mode(lua_State *L) {
+    static const char *const names[] = {"auto", "exact", "gemm", "reference", NULL};
+    const trit_conv_mode old = trit_conv_get_mode();
+    if (!lua_isnone(L, 1)) trit_conv_set_mode((trit_conv_mode)luaL_checkoption(L, 1, NULL, names));
+    lua_pushstring(L, names[old]);
+    return 1;
+}
+
+static int l_peak_gflops(lua_State *L) {
+    lua_pushnumber(L, trit_peak_gflops(luaL_optnumber(L, 1, 0.2)));
+    return 1;
+}
+
 static const luaL_Reg functions[] = {
+    {"conv_mode", l_conv_mode},
+    {"peak_gflops", l_peak_gflops},
     {"profile_start", l_start},
     {"profile_stop", l_stop},
     {NULL, NULL},

@@ -44,17 +44,18 @@ function measure.rounds(candidates, options)
 end
 
 --- A program that runs one timed call per line it reads and answers with its seconds; its first line
--- is its name.  Returns { name =, run = function, close = function }, or nil and a sentence.
+-- is its name.  Returns { name =, pid =, run = function, close = function }, or nil and a sentence; when all
+-- peers are closed, call measure.finish().
 function measure.peer(command)
   local input, output = uv.new_pipe(), uv.new_pipe()
   local buffer, ended = "", false
-  local process, why
-  process, why = uv.spawn("/bin/sh", { args = { "-c", command }, stdio = { input, output, 2 } },
+  local process, pid
+  process, pid = uv.spawn("/bin/sh", { args = { "-c", "exec " .. command }, stdio = { input, output, 2 } },
     function()
       ended = true
       process:close()
     end)
-  if not process then return nil, ("peer '%s': %s"):format(command, tostring(why)) end
+  if not process then return nil, ("peer '%s': %s"):format(command, tostring(pid)) end
   output:read_start(function(_, data)
     if data then buffer = buffer .. data else ended = true end
   end)
@@ -68,10 +69,9 @@ function measure.peer(command)
   if not name then
     input:close()
     output:close()
-    uv.run()
     return nil, ("peer '%s' ended before it said its name"):format(command)
   end
-  return { name = name,
+  return { name = name, pid = pid,
     run = function()
       if not ended then input:write("\n") end
       return tonumber(line()) or error(("peer '%s' ended"):format(command), 0)
@@ -80,8 +80,20 @@ function measure.peer(command)
       input:close()
       if not ended then process:kill("sigterm") end
       output:close()
-      uv.run() -- until all three have closed: none may be left when Lua ends
     end }
+end
+
+--- After every peer's close(): wait until all handles have gone; none may be left when Lua ends.
+function measure.finish() uv.run() end
+
+--- Most memory a process has had, bytes: VmHWM of /proc; nil where that is not known.
+function measure.peak_memory(pid)
+  local f = io.open(("/proc/%s/status"):format(pid or "self"))
+  if not f then return nil end
+  local text = f:read("a")
+  f:close()
+  local kib = text:match("VmHWM:%s*(%d+)")
+  return kib and 1024 * tonumber(kib)
 end
 
 return measure
