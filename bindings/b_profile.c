@@ -1,10 +1,10 @@
 /*
  * b_profile.c - what benchmarks need.
  *
- *   core.profile_start()         core.profile_stop() -> list of { name =, pass =, calls =, seconds = }
+ *   core.profile_start(), core.profile_stop() -> list of { name =, pass =, calls =, seconds = }
  *   core.conv_mode([name]) -> the mode before, "auto", "exact", "gemm" or "reference"
  *   core.peak_gflops(seconds) -> measured multiply-add peak of all threads
- *   core.decode_images({ path, ... }) -> seconds, pixels: read and decoded by this thread, nothing else
+ *   core.decode_images({ path, ... }) -> seconds, pixels: read and decoded by this thread alone
  */
 #include "bind.h"
 

@@ -10,9 +10,9 @@
  *   dL/ds_k = sum_{n,p,q} gy (y - b_k) / s_k     (0 where s_k = 0; one s: summed over k)
  * which is exact because y - b is linear in s.  Forward does not read s.
  *
- * Fusion: rows of x and of gy that are only described (a normalisation before, or behind) are made by
- * the convolution itself, sums of y are left with it for the normalisation behind, and rows of gx are
- * finished for the rectifier before (autograd/fuse.c), where the algorithm can (trit/conv.h).
+ * Fusion: rows of x and of gy that are only described (a normalisation before, or behind) are made
+ * by the convolution itself, sums of y are left with it for the normalisation behind, and rows of gx
+ * are finished for the rectifier before (autograd/fuse.c), where the algorithm can (trit/conv.h).
  */
 #include "ops/ops.h"
 #include "tensor/pending.h"

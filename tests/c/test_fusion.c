@@ -1,5 +1,6 @@
 /* tier: fast */
-/* test_fusion.c - described results: every allocation that can fail does, and nothing is lost or left. */
+/* test_fusion.c - described results: as if computed at once, and with every allocation failing in
+ * turn nothing is lost or left. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -114,8 +114,8 @@ trit_status trit_init(void);
 
 /*
  * Seconds and calls by name and pass: 'f' forward, 'b' backward, and of convolutions also 'd' data
- * gradient, 'w' weight gradient, 'j' both jointly, which are part of their 'b'.  For benchmarks; off
- * by default.
+ * gradient, 'w' weight gradient, 'j' both jointly, which are part of their 'b'.  For benchmarks;
+ * off by default.
  */
 typedef struct {
     const char *name; /* of an op, a literal */
