@@ -149,6 +149,7 @@ void trit_rng_permutation(uint64_t seed, uint32_t stream, uint64_t index, uint32
  *
  *   choices  "mean|zero": names only, value = index;  with `number` set, named special values
  *            beside plain numbers, "none=inf|twn=-1".  NULL: a plain number.
+ *   integer  only whole numbers (named values apart).
  *   len      0 or 1: one number.  k > 1: a list of up to k numbers; one number stands for all
  *            k unless `list` is set (then any count up to k is kept as given).
  */
@@ -158,6 +159,7 @@ typedef struct {
     double min, max;
     const char *choices;
     bool number;
+    bool integer;
     int len;
     bool list;
     bool required;
