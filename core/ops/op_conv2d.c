@@ -17,20 +17,28 @@ enum { STRIDE, PADDING, DILATION, GROUPS };
 enum { X, W, B, S };
 
 static const trit_param params[] = {
-    {.name = "stride", .def = 1, .min = 1, .max = 1024, .len = 2, .doc = "pixels: height, width"},
+    {.name = "stride",
+     .integer = true,
+     .def = 1,
+     .min = 1,
+     .max = 1024,
+     .len = 2,
+     .doc = "pixels: height, width"},
     {.name = "padding",
+     .integer = true,
      .def = 0,
      .min = 0,
      .max = 1024,
      .len = 2,
      .doc = "zeros on each side, pixels: height, width"},
     {.name = "dilation",
+     .integer = true,
      .def = 1,
      .min = 1,
      .max = 1024,
      .len = 2,
      .doc = "distance of kernel taps, pixels: height, width"},
-    {.name = "groups", .def = 1, .min = 1, .max = 65536, .doc = "channel groups"},
+    {.name = "groups", .integer = true, .def = 1, .min = 1, .max = 65536, .doc = "channel groups"},
     {0},
 };
 

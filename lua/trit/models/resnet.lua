@@ -91,7 +91,7 @@ local members = { -- name -> block, blocks per stage
   resnet101 = { Bottleneck, { 3, 4, 23, 3 } },
 }
 
-local makers = {}
+local makers = { options = { "classes", "seed" } }
 for name, m in pairs(members) do
   makers[name] = function(o)
     return ResNet { block = m[1], blocks = m[2], classes = o.classes, seed = o.seed }

@@ -56,7 +56,7 @@ function ResNet:forward(x)
   return self.fc(ops.global_avg_pool(x))
 end
 
-local makers = {}
+local makers = { options = { "classes", "channels", "seed", "width" } }
 for _, depth in ipairs { 8, 14, 20, 32, 44, 56, 110 } do
   makers["resnet" .. depth] = function(o)
     return ResNet { depth = depth, classes = o.classes, seed = o.seed, width = o.width,

@@ -25,4 +25,4 @@ function Small:forward(x)
   return self.fc2(x)
 end
 
-return { small = Small }
+return { small = Small, options = { "classes", "channels", "seed" } }

@@ -3,6 +3,7 @@
 -- weight [out, in], Kaiming normal by fan-in, N(0, 2 / in) (methods 1.7); bias starts at 0.
 
 local core = require "trit.core"
+local options = require "trit.options"
 local Module = require "trit.nn.module"
 local weight = require "trit.nn.weight"
 
@@ -11,8 +12,9 @@ local Linear = Module.class("linear")
 local STREAM_INIT = 1
 
 function Linear:init(o)
-  local nin, nout = o[1], o[2]
-  if not (nin and nout) then error("linear: needs { in, out }", 3) end
+  options.check("linear", o, { "bias", "seed" }, 2)
+  if not (o[1] and o[2]) then options.fail("linear", "needs { in, out }") end
+  local nin, nout = options.whole("linear", "in", o[1], 1), options.whole("linear", "out", o[2], 1)
   self.weight = core.randn({ nout, nin },
     { std = math.sqrt(2 / nin), seed = o.seed or 0, stream = STREAM_INIT }):requires_grad(true)
   if o.bias ~= false then self.bias = core.zeros({ nout }):requires_grad(true) end
