@@ -102,6 +102,13 @@ describe("load_state_dict", function()
   refuses('load_state_dict: "fc2.bias" is f32[10] but f32[3] is to be loaded',
     function() trit.models.small({}):load_state_dict(state) end)
 
+  local short, long = trit.models.small({}):state_dict(), trit.models.small({}):state_dict()
+  short["fc2.bias"], long["fc3.bias"] = nil, trit.zeros { 3 }
+  refuses('load_state_dict: "fc2.bias" is missing',
+    function() return trit.models.small({}):load_state_dict(short) end)
+  refuses('load_state_dict: "fc3.bias" is not a tensor of this model',
+    function() return trit.models.small({}):load_state_dict(long) end)
+
   it("changes nothing when a tensor does not fit", function()
     local net = trit.models.small { seed = 7 }
     local before = net.conv1.weight:clone()

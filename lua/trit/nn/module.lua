@@ -214,12 +214,12 @@ function Module:load_state_dict(state, options)
     if known then
       known:copy(state[name])
     elseif strict and not name:match("num_batches_tracked$") then
-      error(("load_state_dict: %q is not a tensor of this model"):format(name), 2)
+      core.raise(("load_state_dict: %q is not a tensor of this model"):format(name))
     end
   end
   for _, name in ipairs(sorted_keys(mine)) do
     if not state[name] and strict and not name:match("%.quantizer%.") then
-      error(("load_state_dict: %q is missing"):format(name), 2)
+      core.raise(("load_state_dict: %q is missing"):format(name))
     end
   end
   self:reset_quantizers(function(prefix)
