@@ -8,6 +8,7 @@
 #include "b_quant.h"
 
 #include <math.h>
+#include <stdio.h>
 
 #define QUANTIZER_MT "trit.quantizer"
 
@@ -15,13 +16,14 @@ typedef struct {
     const trit_quantizer *q;
     trit_args args;
     trit_quant_state *last; /* of the latest application; shared with the tape */
+    char label[128];        /* whose weights: "layer1.0.conv1.weight", or "" */
 } handle;
 
 static handle *check_handle(lua_State *L) { return luaL_checkudata(L, 1, QUANTIZER_MT); }
 
 /* The latest application, which must have been one. */
 static trit_quant_state *applied(lua_State *L, const handle *h) {
-    if (!h->last || !h->last->call.codes)
+    if (!h->last || !h->last->valid)
         bind_raise(L, "%s: has not been applied to weights yet; call q(w) first", h->q->name);
     return h->last;
 }
@@ -163,6 +165,17 @@ static trit_quant_state *free_state(lua_State *L, handle *h) {
     return h->last;
 }
 
+/* h:label(name): the layer whose weights it takes, for sentences */
+static int l_label(lua_State *L) {
+    handle *h = check_handle(L);
+    snprintf(h->label, sizeof h->label, "%s", luaL_checkstring(L, 2));
+    return 0;
+}
+
+static trit_status labelled(const handle *h, trit_status status) {
+    return status == TRIT_OK || !h->label[0] ? status : trit_fail_within(status, "%s", h->label);
+}
+
 static void release_state(void *user) { trit_quant_state_release(user); }
 
 static int run_op(lua_State *L, handle *h, const char *name) {
@@ -171,7 +184,8 @@ static int run_op(lua_State *L, handle *h, const char *name) {
     for (int k = 0; k < n; k++) in[1 + k] = bind_tensor(L, 3 + k);
     trit_tensor **box = bind_tensor_box(L);
     trit_quant_state *s = trit_quant_state_retain(h->last);
-    bind_check(L, trit_apply(trit_op_find(name), in, 1 + n, NULL, s, release_state, &y));
+    bind_check(L,
+               labelled(h, trit_apply(trit_op_find(name), in, 1 + n, NULL, s, release_state, &y)));
     bind_tensor_set(L, box, y);
     return 1;
 }
@@ -211,12 +225,28 @@ static int l_new_learn(lua_State *L) {
     return 1;
 }
 
+/* The numbers of parameter `name` at `arg`, which must be gapless and of shape `want`. */
+static float *fitting(lua_State *L, const handle *h, int arg, const char *name,
+                      const trit_shape *want) {
+    char text[96];
+    const trit_tensor *p = bind_tensor(L, arg), like = {.shape = *want};
+    if (!trit_same_shape(p, &like) || !trit_has_layout(p, TRIT_ROW_MAJOR))
+        bind_raise(L, "%s: parameter %s is %s but weights %s need %s without gaps", h->q->name,
+                   name, TRIT_TEXT(p), TRIT_TEXT(bind_tensor(L, 2)),
+                   trit_shape_text(want, text, sizeof text));
+    return p->data;
+}
+
 /* h:reset(w, p1, p2): first values of the parameters, from the weights */
 static int l_reset(lua_State *L) {
     handle *h = check_handle(L);
     float *learn[TRIT_MAX_LEARN] = {NULL};
     trit_tensor *w = bind_tensor(L, 2), *dense = NULL;
-    for (int k = 0; k < trit_quant_learn_count(h->q); k++) learn[k] = bind_tensor(L, 3 + k)->data;
+    const trit_rows rows = trit_rows_of(w, trit_quant_per_filter(h->q, &h->args));
+    for (int k = 0; k < trit_quant_learn_count(h->q); k++) {
+        const trit_shape want = trit_quant_learn_shape(h->q, &h->args, rows.rows, k);
+        learn[k] = fitting(L, h, 3 + k, h->q->learn[k].name, &want);
+    }
     if (!h->q->reset) return 0;
     trit_tensor **box = bind_tensor_box(L);
     bind_check(L, trit_tensor_as(w, TRIT_HWIO, &dense));
@@ -329,7 +359,7 @@ static int l_stats(lua_State *L) {
 static int l_layout(lua_State *L) {
     const handle *h = check_handle(L);
     lua_pushinteger(L, trit_quant_terms(h->q, &h->args));
-    if (!h->last || !h->last->call.codes) return 1;
+    if (!h->last || !h->last->valid) return 1;
     lua_pushinteger(L, h->last->call.rows.rows);
     lua_pushinteger(L, h->last->call.n);
     return 3;
@@ -361,13 +391,11 @@ static int l_integral(lua_State *L) {
 }
 
 static const luaL_Reg methods[] = {
-    {"options", l_options},       {"apply", l_apply},
-    {"scale_node", l_scale_node}, {"scale_only", l_scale_only},
-    {"new_learn", l_new_learn},   {"reset", l_reset},
-    {"codes", l_codes},           {"scale", l_scale},
-    {"scale_neg", l_scale_neg},   {"stats", l_stats},
-    {"layout", l_layout},         {"learn_hints", l_learn_hints},
-    {"integral", l_integral},     {NULL, NULL},
+    {"options", l_options},       {"apply", l_apply},         {"scale_node", l_scale_node},
+    {"scale_only", l_scale_only}, {"new_learn", l_new_learn}, {"reset", l_reset},
+    {"codes", l_codes},           {"scale", l_scale},         {"scale_neg", l_scale_neg},
+    {"stats", l_stats},           {"layout", l_layout},       {"learn_hints", l_learn_hints},
+    {"integral", l_integral},     {"label", l_label},         {NULL, NULL},
 };
 
 static const luaL_Reg functions[] = {

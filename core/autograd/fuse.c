@@ -5,8 +5,8 @@
  *
  *   z = max(0, bn(y) [+ x])  ->  conv           gradient of z: dx of conv [+ others]
  *
- * When every other gradient of z has come already, the convolution's rows of dx can, while they are in
- * cache, be added to those, cut where z <= 0, and summed the way the normalisation needs: three
+ * When every other gradient of z has come already, the convolution's rows of dx can, while they are
+ * in cache, be added to those, cut where z <= 0, and summed the way the normalisation needs: three
  * passes over memory less.  This file finds that situation; the op does the work (trit_take).
  */
 #include "autograd/fuse.h"

@@ -41,10 +41,14 @@ static trit_status infer(const trit_call *c, trit_shape *out) {
 }
 
 static trit_status forward(trit_call *c) {
-    TRIT_TRY(trit_quant_state_fit(c->user, c->in[0]));
+    trit_quant_state *s = c->user;
+    s->valid = false;
+    TRIT_TRY(trit_quant_state_fit(s, c->in[0]));
     trit_quant_call *q = working_set(c);
     q->wq = c->out->data;
-    return q->quantizer->forward(q);
+    TRIT_TRY(q->quantizer->forward(q));
+    s->valid = true;
+    return TRIT_OK;
 }
 
 static trit_status backward(trit_call *c, trit_tensor *gy, trit_tensor **gx) {

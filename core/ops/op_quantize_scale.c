@@ -17,7 +17,7 @@ static trit_status infer(const trit_call *c, trit_shape *out) {
         return trit_fail(TRIT_ERR_UNSUPPORTED,
                          "%s: with these options its parameters do not act through one scale",
                          q->name);
-    if (!s->call.scale)
+    if (!s->valid)
         return trit_fail(TRIT_ERR_STATE, "%s: has not been applied to weights yet", q->name);
     *out = (trit_shape){.ndim = 1, .dim = {s->call.rows.rows}};
     return TRIT_OK;

@@ -3,8 +3,8 @@
  *
  * A pending tensor says how its rows are made (trit/rows.h); it has a shape, a layout
  * (channels-last) and no memory.  An op that can make the rows itself takes it as it is;
- * trit_tensor_settle computes it for all others.  It is only ever one handle until then: views settle
- * first.  It holds its operands, and their memory: the tape does not drop what it pins.
+ * trit_tensor_settle computes it for all others.  It is only ever one handle until then: views
+ * settle first.  It holds its operands, and their memory: the tape does not drop what it pins.
  */
 #ifndef TRIT_TENSOR_PENDING_H
 #define TRIT_TENSOR_PENDING_H
@@ -25,8 +25,8 @@ struct trit_pending {
 /* A [ROWS_VECTORS][C] tensor to fill. */
 trit_status trit_pending_vectors(int64_t C, trit_tensor **out);
 /*
- * A pending tensor of p's shape: `has` says which of the six vectors are used (bit ROWS_PM, ...).  p,
- * q (NULL: none) and vectors are retained.
+ * A pending tensor of p's shape: `has` says which of the six vectors are used (bit ROWS_PM, ...).
+ * p, q (NULL: none) and vectors are retained.
  */
 trit_status trit_pending_new(trit_tensor *p, trit_tensor *q, trit_tensor *vectors, unsigned has,
                              bool relu, trit_tensor **out);

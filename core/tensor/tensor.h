@@ -19,8 +19,8 @@ struct trit_node {
     void (*release)(struct trit_node *node);
 };
 
-/* Shape and layout without memory, for pending tensors; the memory for it; and the memory of `from`,
- * which is left without. */
+/* Shape and layout without memory, for pending tensors; the memory for it; and the memory of
+ * `from`, which is left without. */
 trit_status trit_tensor_hollow(const trit_shape *shape, trit_layout layout, trit_tensor **out);
 trit_status trit_tensor_fill_hollow(trit_tensor *t);
 void trit_tensor_steal(trit_tensor *t, trit_tensor *from);

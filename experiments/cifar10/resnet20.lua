@@ -24,7 +24,7 @@ local p = trit.params {
 
 local data = trit.data.open(p.data, { batch = p.batch, augment = { "crop", "flip" }, seed = p.seed })
 local net = trit.models.create(p.model, { classes = data.classes, seed = p.seed })
-if p.from ~= "" then net:load_state_dict(trit.checkpoint.load(p.from).tensors) end
+if p.from ~= "" then net:load_state_dict(assert(trit.checkpoint.load(p.from)).tensors) end
 if p.method ~= "float" then trit.quantize(net, { { ".*", trit.quant.create(p.method) } }) end
 
 local optimizer = trit.optim.sgd(net:parameters(),

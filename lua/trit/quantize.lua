@@ -57,11 +57,15 @@ function M.quantize(model, rules)
     local i, q = first_match(rules, name)
     if i then
       used[i] = true
-      chosen[#chosen + 1] = { module = m, quantizer = q }
+      chosen[#chosen + 1] = { name = name, module = m, quantizer = q }
     end
   end
   check_used(rules, used, model)
-  for _, c in ipairs(chosen) do c.module:set_quantizer(c.quantizer and c.quantizer:clone() or nil) end
+  for _, c in ipairs(chosen) do
+    local q = c.quantizer and c.quantizer:clone() or nil
+    if q then q.handle:label(c.name) end -- errors of the quantizer name the layer
+    c.module:set_quantizer(q)
+  end
   return model
 end
 

@@ -6,8 +6,10 @@
 
 local core = require "trit.core"
 local uv = require "luv"
+local mode = require "trit.nn.mode"
 local progress = require "trit.progress"
 local steps = require "trit.steps"
+local traincheck = require "trit.traincheck"
 
 local M = {}
 
@@ -26,39 +28,26 @@ local known = { -- option -> doc; an option not listed here is an error
 
 local function now() return uv.hrtime() * 1e-9 end
 
-local function check_options(o)
-  for name in pairs(o) do
-    if not known[name] then
-      local names = {}
-      for k in pairs(known) do names[#names + 1] = k end
-      table.sort(names)
-      core.raise(("train: unknown option %q; known: %s"):format(tostring(name), table.concat(names, ", ")))
-    end
-  end
-  for _, name in ipairs { "model", "data", "optimizer", "epochs" } do
-    if o[name] == nil then core.raise(("train: option %s is missing: %s"):format(name, known[name])) end
-  end
-end
-
---- Accuracy of a model: trit.evaluate(model, batches) -> { top1, top5, loss, count }, shares in 0..1.
--- `batches` is an iterator of x, y, such as data:test().
-function M.evaluate(model, ...)
-  local was_training = model.training
-  local old = core.grad_enabled(false)
-  model:eval()
+--- Accuracy of a function x -> logits over `batches`, an iterator of x, y, such as data:test():
+-- { top1, top5, loss, count }, shares in 0..1.
+function M.score(forward, ...)
   local sum = { top1 = 0, top5 = 0, loss = 0, count = 0 }
   for x, y in ... do
-    local logits = model(x)
+    local logits = forward(x)
     local n, classes = y:numel(), logits:shape()[2]
     sum.top1 = sum.top1 + core.ops.topk_correct(logits, y, { k = 1 }):item()
     sum.top5 = sum.top5 + core.ops.topk_correct(logits, y, { k = math.min(5, classes) }):item()
     sum.loss = sum.loss + core.ops.cross_entropy(logits, y):item() * n
     sum.count = sum.count + n
   end
-  core.grad_enabled(old)
-  if was_training then model:train() end
   local n = math.max(sum.count, 1)
   return { top1 = sum.top1 / n, top5 = sum.top5 / n, loss = sum.loss / n, count = sum.count }
+end
+
+--- Accuracy of a model: trit.evaluate(model, batches), as train.score, in evaluation mode.
+function M.evaluate(model, ...)
+  local guard <close> = mode.evaluation(model) -- luacheck: ignore
+  return M.score(model, ...)
 end
 
 --- Share of zero codes over all quantized weights, and average bits per weight of the model
@@ -118,6 +107,7 @@ local function config_of(o, run, context)
     quantizer = layers[1] and layers[#layers].quantizer, schedule_mode = run.mode, version = core.version,
     cpu = cpu, isa = core.isa(), threads = core.threads(), data = o.data.describe and o.data:describe(),
     optimizer = o.optimizer.describe and o.optimizer:describe() }
+  for k, v in pairs(traincheck.describe(o, run)) do config[k] = v end
   for k, v in pairs(o.config or {}) do config[k] = v end
   return config
 end
@@ -126,11 +116,7 @@ local function log_layers(run, epoch)
   for name, m in run.model:quantizable() do
     local q = rawget(m, "quantizer")
     local record = { step = run.step, epoch = epoch, weights = m.weight }
-    if q then
-      local stats = q:stats(m.weight)
-      record.codes, record.threshold, record.scale = q:codes(), stats[1].delta, stats[1].scale
-      record.mu, record.sigma = stats[1].mu, stats[1].sigma
-    end
+    if q then q:record(m.weight, record) end
     run.log:layer(name, record)
   end
 end
@@ -198,7 +184,7 @@ end
 
 --- Train; see the top of this file.  A failure marks the run file failed and rises.
 function M.train(o)
-  check_options(o)
+  traincheck.check(o, known)
   local run = { model = o.model, data = o.data, optimizer = o.optimizer, epochs = o.epochs,
     label = o.label or "train", hooks = o.hooks or {}, quiet = o.quiet, step = 0,
     histogram_every = o.histogram_every or 1, schedule = o.schedule, max_steps = o.max_steps }
@@ -206,6 +192,7 @@ function M.train(o)
     return core.ops.cross_entropy(logits, y, { label_smoothing = o.label_smoothing or 0 })
   end
   local threshold_optimizer = thresholds_optimizer(o)
+  run.threshold_optimizer = threshold_optimizer
   run.mode = threshold_optimizer and (o.schedule_mode or "sequential") or "plain"
   run.step_fn = steps.new { model = o.model, loss = loss, optimizer = o.optimizer,
     threshold_optimizer = threshold_optimizer, mode = o.schedule_mode, accumulate = o.accumulate,
@@ -217,7 +204,10 @@ function M.train(o)
   context.run_dir = dir
   run.quiet = run.quiet or context.quiet
   if o.log ~= false then
-    run.log = require("trit.runlog").create(dir, { config = config_of(o, run, context) })
+    local why
+    run.log, why = require("trit.runlog").create(dir, { config = config_of(o, run, context) })
+    if not run.log then core.raise("train: " .. why) end
+    run.log:text("script", traincheck.script_text(context))
   end
   local result = { dir = dir, best_top1 = 0, label = run.label }
   local began = now()
@@ -226,12 +216,12 @@ function M.train(o)
     return os.getenv("TRIT_TRACE") and debug.traceback(e, 2) or e
   end, run, result)
   result.seconds = now() - began
-  result.zeros, result.bits = M.sparsity(o.model)
   if run.log then
     result.log_seconds = run.log:cost()
     run.log:finish(ok and "complete" or "failed", not ok and tostring(message) or nil)
   end
   if not ok then error(message, 0) end
+  result.zeros, result.bits = M.sparsity(o.model)
   return result
 end
 

@@ -145,7 +145,7 @@ static const trit_param table[] = {
      .choices = "none=inf",
      .number = true,
      .doc = "clip"},
-    {.name = "stride", .def = 1, .min = 1, .max = 9, .len = 2, .doc = "step"},
+    {.name = "stride", .integer = true, .def = 1, .min = 1, .max = 9, .len = 2, .doc = "step"},
     {0},
 };
 
@@ -168,6 +168,9 @@ static void parameters_check_ranges_and_names(void **state) {
     assert_float_equal(a.v[3][1], 2, 0); /* one number stands for both */
     assert_int_equal(trit_args_set("q", table, &a, 3, 1, 3), TRIT_OK);
     assert_float_equal(a.v[3][0], 2, 0);
+    assert_int_equal(trit_args_set("q", table, &a, 3, 1, 2.5), TRIT_ERR_ARG);
+    assert_string_equal(trit_last_error(), "q: option stride is 2.5 but must be a whole number");
+    assert_float_equal(a.v[3][1], 3, 0);
     assert_int_equal(trit_args_set("q", table, &a, 0, 0, NAN), TRIT_ERR_ARG);
 }
 

@@ -228,6 +228,29 @@ require("trit.context").run_dir = "runs/x"]])
   end)
 end)
 
+describe("the launcher", function()
+  it("says in one sentence that it cannot build where it may not write", function()
+    local pipe = io.popen(("env -u TRIT_NO_BUILD TRIT_BUILD=/proc %s/trit --version 2>&1; echo $?"):format(
+      quote(source)))
+    local text = pipe:read("a")
+    pipe:close()
+    assert.matches("^trit: cannot write to /proc to build there; [^\n]*\n1\n$", text)
+  end)
+end)
+
+describe("experiments/cifar10/resnet20.lua", function()
+  it("says what is wrong with --from", function()
+    local cache = os.tmpname()
+    os.remove(cache)
+    local command = "TRIT_CACHE=%s %s/trit run %s/experiments/cifar10/resnet20.lua "
+      .. "--data shapes10:train=64,test=32,size=16 --from /nowhere 2>&1; echo $?; rm -rf %s"
+    local pipe = io.popen(command:format(cache, quote(source), quote(source), cache))
+    local text = pipe:read("a")
+    pipe:close()
+    assert.matches("no such file or directory: '/nowhere'\n1\n$", text)
+  end)
+end)
+
 describe("trit doctor", function()
   it("passes its own checks and prints one JSON document", function()
     local code, out = trit("doctor", "--json")

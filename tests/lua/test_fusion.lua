@@ -9,7 +9,9 @@ local Net = nn.class("fusion_test")
 
 -- Residual sums of every kind: plain and normed shortcuts, a result used twice, one returned pending.
 function Net:init()
-  local function conv(i, o, s) return nn.conv2d { i, o, kernel = 3, stride = s, padding = 1, seed = i + o } end
+  local function conv(i, o, s)
+    return nn.conv2d { i, o, kernel = 3, stride = s, padding = 1, seed = i + o }
+  end
   self.c1, self.b1 = conv(16, 16), nn.batch_norm { 16 }
   self.c2, self.b2 = conv(16, 16), nn.batch_norm { 16 }
   self.c3, self.b3 = conv(16, 32, 2), nn.batch_norm { 32 }
@@ -43,7 +45,7 @@ end
 
 describe("fusion", function()
   for _, training in ipairs { true, false } do
-    it("gives the results and gradients of one op after the other, training " .. tostring(training), function()
+    it("gives the results and gradients of single ops, training " .. tostring(training), function()
       local net, x, y = run(true, training)
       local net2, x2, y2 = run(false, training)
       close(y, y2, "output")
@@ -87,7 +89,9 @@ describe("fusion", function()
   it("survives a result kept beyond the module and after backward", function()
     local kept
     local Keep = nn.class("keep")
-    function Keep:init() self.conv, self.bn = nn.conv2d { 16, 16, kernel = 3, padding = 1 }, nn.batch_norm { 16 } end
+    function Keep:init()
+      self.conv, self.bn = nn.conv2d { 16, 16, kernel = 3, padding = 1 }, nn.batch_norm { 16 }
+    end
     function Keep:forward(x)
       kept = trit.relu(self.bn(self.conv(x))):keep()
       return self.conv(kept)

@@ -114,8 +114,8 @@ trit_status trit_init(void);
 
 /*
  * Seconds and calls by name and pass: 'f' forward, 'b' backward, and of convolutions also 'd' data
- * gradient, 'w' weight gradient, 'j' both jointly, which are part of their 'b'.  For benchmarks; off
- * by default.
+ * gradient, 'w' weight gradient, 'j' both jointly, which are part of their 'b'.  For benchmarks;
+ * off by default.
  */
 typedef struct {
     const char *name; /* of an op, a literal */
@@ -172,6 +172,7 @@ void trit_rng_permutation(uint64_t seed, uint32_t stream, uint64_t index, uint32
  *
  *   choices  "mean|zero": names only, value = index;  with `number` set, named special values
  *            beside plain numbers, "none=inf|twn=-1".  NULL: a plain number.
+ *   integer  only whole numbers (named values apart).
  *   len      0 or 1: one number.  k > 1: a list of up to k numbers; one number stands for all
  *            k unless `list` is set (then any count up to k is kept as given).
  */
@@ -181,6 +182,7 @@ typedef struct {
     double min, max;
     const char *choices;
     bool number;
+    bool integer;
     int len;
     bool list;
     bool required;

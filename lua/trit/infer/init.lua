@@ -63,10 +63,7 @@ end
 
 --- Accuracy of a runner, as trit.evaluate.
 function infer.evaluate(runner, ...)
-  local function self_() end
-  local as_model = setmetatable({ training = false, eval = self_, train = self_ },
-    { __call = function(_, x) return runner:run(x) end })
-  return require("trit.train").evaluate(as_model, ...)
+  return require("trit.train").score(function(x) return runner:run(x) end, ...)
 end
 
 --- How many ternary codes of `model` differ from what `net` would use now.

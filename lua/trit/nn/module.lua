@@ -21,6 +21,9 @@ local function is_module(v)
   return type(v) == "table" and rawget(v, "_children") ~= nil
 end
 
+--- Is v a module?
+function Module.is(v) return is_module(v) end
+
 local function is_parameter(v)
   return type(v) == "userdata" and getmetatable(v).__name == "trit.tensor" and v:requires_grad()
 end
@@ -186,6 +189,18 @@ local function sorted_keys(t)
   return keys
 end
 
+-- Every tensor of the state that has a place here must fit it.
+local function check_shapes(mine, state)
+  for _, name in ipairs(sorted_keys(state)) do
+    local known = mine[name]
+    local here, there = known and known:shape() or {}, known and state[name]:shape() or {}
+    if table.concat(here, ",") ~= table.concat(there, ",") then
+      core.raise(("load_state_dict: %q is f32[%s] but f32[%s] is to be loaded"):format(name,
+        table.concat(here, ","), table.concat(there, ",")))
+    end
+  end
+end
+
 --- Copy tensors in by name.  Strict by default: a missing or unexpected name is an error naming it.
 -- Quantizers are initialised from the loaded weights unless the state brings their parameters, so
 -- float weights give fresh thresholds and a quantized checkpoint keeps its own.
@@ -193,17 +208,18 @@ end
 function Module:load_state_dict(state, options)
   local strict = not options or options.strict ~= false
   local mine = self:state_dict()
+  check_shapes(mine, state)
   for _, name in ipairs(sorted_keys(state)) do
     local known = mine[name]
     if known then
       known:copy(state[name])
     elseif strict and not name:match("num_batches_tracked$") then
-      error(("load_state_dict: %q is not a tensor of this model"):format(name), 2)
+      core.raise(("load_state_dict: %q is not a tensor of this model"):format(name))
     end
   end
   for _, name in ipairs(sorted_keys(mine)) do
     if not state[name] and strict and not name:match("%.quantizer%.") then
-      error(("load_state_dict: %q is missing"):format(name), 2)
+      core.raise(("load_state_dict: %q is missing"):format(name))
     end
   end
   self:reset_quantizers(function(prefix)

@@ -3,6 +3,10 @@
 -- mode.scale_only is set by the trainer during TGA's threshold pass: then the layer takes the
 -- quantized weight as a constant and its scale S as the thing to differentiate, so that no weight
 -- gradient is computed (dL/dS = <dL/dy, y - b> / S, methods 1.4, 1.5).
+--
+-- Quantizers whose parameters do not act through one scale (TGA with n_thresholds 2 or 4 or with
+-- scale = "sample_mean") are applied as usual in that pass: it costs the gradient of the quantized
+-- weight, dL/dw', as much time as in the weight pass; dL/dw of the latent weights is not formed.
 
 local weight = { mode = { scale_only = false } }
 

@@ -123,6 +123,27 @@ function Quantizer:stats(w)
   return self.handle:stats()
 end
 
+-- stats[row][field] of every row, or of every term of every row; nil unless the method has it everywhere.
+local function field_of(stats, field)
+  local list = {}
+  for _, row in ipairs(stats) do
+    for _, r in ipairs(#row.terms > 0 and row.terms[1][field] ~= nil and row.terms or { row }) do
+      if r[field] == nil then return nil end
+      list[#list + 1] = r[field]
+    end
+  end
+  return list
+end
+
+--- Fill in what a run file holds of this layer (runlog's Log:layer): codes and, for every row, term by
+-- term, threshold and scale; for every row the middle of its cuts.  Of weights `w`.
+function Quantizer:record(w, record)
+  local stats = self:stats(w)
+  record.codes = self:codes()
+  record.threshold, record.scale = field_of(stats, "delta"), field_of(stats, "scale")
+  record.center = field_of(stats, "center")
+end
+
 --- Storage in bits per weight: 2 for each term, and after a call its scales, 32 bits each.
 function Quantizer:bits()
   local terms, rows, n = self.handle:layout()
