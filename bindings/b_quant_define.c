@@ -308,7 +308,7 @@ static trit_status fit_backward(const trit_quant_call *c, const float *g, float 
                                 float *const dlearn[TRIT_MAX_LEARN]) {
     const definition *d = of(c);
     const int top = lua_gettop(d->L);
-    const bool learns = dlearn[0] || dlearn[1];
+    const bool learns = dlearn[0] || dlearn[1] || dlearn[2];
     const size_t bytes = 2 * (size_t)c->rows.rows * sizeof(double);
     double *sides = trit_alloc(bytes);
     if (!sides) return TRIT_ERR_MEM;
@@ -325,17 +325,17 @@ static trit_status fit_backward(const trit_quant_call *c, const float *g, float 
     return status;
 }
 
-static double identity_integral(const trit_args *a, double w, int t, double p, double n) {
-    (void)a;
-    return trit_quant_ste_integral(TRIT_STE_IDENTITY, w, t, p, n);
+static double identity_integral(const trit_quant_call *c, trit_at at, double w) {
+    return trit_quant_ste_integral(TRIT_STE_IDENTITY, w, at.code, c->scale[at.row],
+                                   c->scale_neg[at.row]);
 }
-static double clip1_integral(const trit_args *a, double w, int t, double p, double n) {
-    (void)a;
-    return trit_quant_ste_integral(TRIT_STE_CLIP1, w, t, p, n);
+static double clip1_integral(const trit_quant_call *c, trit_at at, double w) {
+    return trit_quant_ste_integral(TRIT_STE_CLIP1, w, at.code, c->scale[at.row],
+                                   c->scale_neg[at.row]);
 }
-static double scaled_integral(const trit_args *a, double w, int t, double p, double n) {
-    (void)a;
-    return trit_quant_ste_integral(TRIT_STE_SCALED, w, t, p, n);
+static double scaled_integral(const trit_quant_call *c, trit_at at, double w) {
+    return trit_quant_ste_integral(TRIT_STE_SCALED, w, at.code, c->scale[at.row],
+                                   c->scale_neg[at.row]);
 }
 
 /* ---------------------------------------------------------------------- definition */
@@ -397,7 +397,7 @@ static void read_cases(lua_State *L, definition *d) {
 }
 
 static void finish(lua_State *L, definition *d, int table) {
-    static double (*const integrals[])(const trit_args *, double, int, double, double) = {
+    static double (*const integrals[])(const trit_quant_call *, trit_at, double) = {
         identity_integral, clip1_integral, scaled_integral};
     lua_getfield(L, table, "fit");
     const bool fitted = lua_isfunction(L, -1);

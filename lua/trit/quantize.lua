@@ -61,7 +61,11 @@ function M.quantize(model, rules)
     end
   end
   check_used(rules, used, model)
-  for _, c in ipairs(chosen) do c.module:set_quantizer(c.quantizer and c.quantizer:clone() or nil) end
+  for i, c in ipairs(chosen) do
+    local q = c.quantizer and c.quantizer:clone() or nil
+    if q then q.salt = i end -- its draws differ from those of other layers
+    c.module:set_quantizer(q)
+  end
   return model
 end
 

@@ -137,13 +137,14 @@ function Module:thresholds()
   return as_list(named)
 end
 
---- { { name=, tensor=, threshold=, layer= }, ... } of every quantizer's trainable parameters.
-function Module:quantizer_entries()
+--- { { name=, tensor=, threshold=, layer= }, ... } of every quantizer's trainable parameters; with
+-- `states` also of what quantizers keep without training it.
+function Module:quantizer_entries(states)
   local list = {}
   for prefix, m in self:named_modules() do
     local q = rawget(m, "quantizer")
     if q then
-      local named = q:parameters()
+      local named = states and q:state_dict() or q:parameters()
       local names = {}
       for name in pairs(named) do names[#names + 1] = name end
       table.sort(names)
@@ -175,7 +176,7 @@ function Module:state_dict()
   for _, field in ipairs { "_params", "_buffers" } do
     for _, e in ipairs(entries(self, field)) do state[e.name] = e.tensor end
   end
-  for _, e in ipairs(self:quantizer_entries()) do state[e.name] = e.tensor end
+  for _, e in ipairs(self:quantizer_entries(true)) do state[e.name] = e.tensor end
   return state
 end
 

@@ -10,6 +10,7 @@ local weight = { mode = { scale_only = false } }
 function weight.effective(m)
   local q = m.quantizer
   if not q then return m.weight, nil end
+  q.training = m.training
   if weight.mode.scale_only and q:scale_only() then return q:scale_node(m.weight) end
   return q(m.weight), nil
 end
