@@ -20,11 +20,12 @@ local trit = {
 local parts = {
   nn = "trit.nn", models = "trit.models", quant = "trit.quant", optim = "trit.optim",
   schedule = "trit.schedule", data = "trit.data", h5 = "trit.h5", runlog = "trit.runlog",
-  checkpoint = "trit.checkpoint", stats = "trit.stats",
+  checkpoint = "trit.checkpoint", stats = "trit.stats", act = "trit.act", methods = "trit.methods",
 }
 local functions = { -- name -> { module, field }
   train = { "trit.train", "train" }, evaluate = { "trit.train", "evaluate" },
   params = { "trit.params", "declare" }, quantize = { "trit.quantize", "quantize" },
+  quantize_activations = { "trit.act", "quantize" },
   fn = { "trit.fn", "fn" }, help = { "trit.help", "help" },
 }
 
