@@ -37,6 +37,7 @@ local function forward_backward(s, x, y, scale)
   local logits = s.model(x)
   local loss = s.loss(logits, y, x)
   local value = finite(s, loss)
+  if not loss:requires_grad() then return value, logits end -- no threshold is in use yet
   if scale == 1 then loss:backward() else (loss * scale):backward() end
   return value, logits
 end

@@ -6,7 +6,7 @@
 local core = require "trit.core"
 local fn = require "trit.fn"
 local act = require "trit.act"
-local linear = require "trit.methods.linear"
+local linear = require "trit.linear"
 
 local ops = core.ops
 local QUARTILE = 0.6745 -- of N(0,1)

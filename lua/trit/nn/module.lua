@@ -157,6 +157,13 @@ function Module:quantizer_entries(states)
   return list
 end
 
+--- The module of that path ("layer1.0.conv1"), nil if there is none.
+function Module:find(path)
+  for name, m in self:named_modules() do
+    if name == path then return m end
+  end
+end
+
 --- Iterate (weight name, module) over layers whose weight a quantizer could take.
 function Module:quantizable()
   local list = {}
@@ -198,6 +205,8 @@ function Module:load_state_dict(state, options)
     local known = mine[name]
     if known then
       known:copy(state[name])
+      local layer = name:match("^(.*)%.quantizer%.woken$")
+      if layer then self:find(layer).quantizer:load_woken(state[name]) end
     elseif strict and not name:match("num_batches_tracked$") then
       error(("load_state_dict: %q is not a tensor of this model"):format(name), 2)
     end

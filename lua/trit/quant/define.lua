@@ -44,7 +44,8 @@ local CODED = 32
 
 -- Fields and methods of quantizer objects that a trained number must not hide.
 local reserved = { name = true, options = true, handle = true, learn = true, given = true,
-  was_reset = true, scales_per_row = true, training = true, progress = true, salt = true }
+  was_reset = true, scales_per_row = true, training = true, progress = true, salt = true,
+  start = true, stop = true, woken = true }
 
 local function fail(d, ...)
   core.raise(("define %s: "):format(type(d.name) == "string" and d.name or "?") .. string.format(...))

@@ -59,6 +59,18 @@ local function make_parameters(q, w)
   end
 end
 
+--- Does it quantize yet?  One with a start (a share of the training, trit.schemes.delay) sleeps until
+-- progress has reached it, and wakes with parameters from the weights of that moment.
+function Quantizer:awake(w)
+  if self.start <= 0 then return true end
+  if self.progress < self.start and not self.woken then return false end
+  if not self.woken then
+    self.woken = true
+    self:reset(w)
+  end
+  return true
+end
+
 -- What the core sees of the training: whether a layer trains, how far it is, which layer it is.
 local function tell_phase(q) q.handle:phase(q.training, q.progress, q.salt) end
 
@@ -154,12 +166,19 @@ end
 function Quantizer:state_dict()
   local named = {}
   for _, p in each_learn(self) do named[p.name] = rawget(self, p.name) end
+  if self.start > 0 then named.woken = core.ones { 1 } * (self.woken and 1 or 0) end
   return named
 end
 
+--- Take over whether it sleeps; `saved` is what state_dict gave, or nil.
+function Quantizer:load_woken(saved) self.woken = saved ~= nil and saved:item() ~= 0 end
+
 --- Copy parameters in.  Without a reset before, they take the saved shapes.
 function Quantizer:load_state_dict(state)
-  for name in pairs(state) do find_learn(self, name) end
+  for name in pairs(state) do
+    if name ~= "woken" then find_learn(self, name) end
+  end
+  self:load_woken(state.woken)
   for k, p in each_learn(self) do
     local saved, mine = state[p.name], rawget(self, p.name)
     if not saved then core.raise(("%s: the state has no parameter %s"):format(self.name, p.name)) end
@@ -178,7 +197,8 @@ local function wrap(name, options)
   local handle = core.quantizer(name, options)
   local info = core.quant_info(name)
   local self = { name = name, handle = handle, options = handle:options(), learn = info.learn,
-    given = options, was_reset = false, training = false, progress = 0, salt = 0 }
+    given = options, was_reset = false, training = false, progress = 0, salt = 0,
+    start = 0, stop = math.huge, woken = false }
   local sides = 0 -- numbers trained beside each other as scales (TTQ)
   for _, p in ipairs(info.learn) do
     if not p.state and not p.per_weight then sides = sides + 1 end
@@ -190,6 +210,7 @@ end
 --- A copy with the same options and, if there are any yet, the same parameter values.
 function Quantizer:clone()
   local q = wrap(self.name, self.given)
+  q.salt, q.start, q.stop = self.salt, self.start, self.stop
   if ready(self) and #self.learn > 0 then q:load_state_dict(self:state_dict()) end
   return q
 end
