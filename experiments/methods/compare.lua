@@ -26,12 +26,13 @@ local p = trit.params {
 local augment = {}
 for step in p.augment:gmatch("[^+]+") do augment[#augment + 1] = step end
 local data = trit.data.open(p.data, { batch = p.batch, augment = augment, seed = p.seed })
-local result = trit.methods.train(p.method, {
+local result, net = trit.methods.train(p.method, {
   model = function() return trit.models.create(p.model, { classes = data.classes, seed = p.seed }) end,
   data = data, epochs = p.epochs, pretrain = p.pretrain, lr = p.lr, weight_decay = p.weight_decay,
   from = p.from ~= "" and assert(trit.checkpoint.load(p.from)).tensors or nil, seed = p.seed,
   max_steps = p.max_steps > 0 and p.max_steps or nil })
 
+trit.checkpoint.save(result.dir, { tensors = net:state_dict(), meta = { method = p.method, model = p.model } })
 trit.methods.save(result, { model = p.model, data = p.data, epochs = p.epochs, seed = p.seed })
 print(("%s: top-1 %.2f %% (best %.2f %%), zeros %.1f %%, %.2f bits, %.1f s an epoch"):format(p.method,
   100 * result.top1, 100 * result.best_top1, 100 * result.zeros, result.bits, result.epoch_seconds))

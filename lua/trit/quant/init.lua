@@ -137,7 +137,7 @@ local function find_learn(q, name)
 end
 
 --- Does parameter `name` belong to the threshold group?
-function Quantizer:is_threshold(name) return find_learn(self, name).threshold end
+function Quantizer:is_threshold(name) return name ~= "woken" and find_learn(self, name).threshold end
 
 --- Per row: { mu, sigma, center, count, delta, z, scale, scale_neg, clip_active,
 -- occupancy = { share of -1, 0, 1 } }, numbers the method has not are nil; with several terms `terms`
@@ -155,11 +155,11 @@ function Quantizer:stats(w)
 end
 
 --- Storage in bits per weight: 2 for a ternary term, 1 for a binary one, and after a call its scales,
--- 32 bits each.
+-- 32 bits each; at most float's 32.
 function Quantizer:bits()
   local bits, terms, rows, n = self.handle:layout()
   if n and n > 0 then bits = bits + 32 * terms * rows * self.scales_per_row / n end
-  return bits
+  return math.min(bits, 32)
 end
 
 --- Parameters and kept states as name -> tensor; empty before the first reset.
