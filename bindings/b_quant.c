@@ -83,7 +83,7 @@ static void push_learn(lua_State *L, const trit_quantizer *q) {
         lua_setfield(L, -2, "threshold");
         lua_pushboolean(L, p->state);
         lua_setfield(L, -2, "state");
-        lua_pushboolean(L, p->per_weight);
+        lua_pushboolean(L, p->per_weight || p->per_level);
         lua_setfield(L, -2, "per_weight");
         lua_seti(L, -2, k + 1);
     }

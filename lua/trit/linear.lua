@@ -38,6 +38,37 @@ function linear.solve(A, b)
   return x
 end
 
+--- X with A X = B, B a table of rows, ridge as in least_squares; nil where A is singular.
+function linear.solve_many(A, B, ridge)
+  local n, trace, M = #A, 0, {}
+  for i = 1, n do trace = trace + A[i][i] end
+  for i = 1, n do
+    M[i] = table.move(A[i], 1, n, 1, {})
+    M[i][i] = M[i][i] + (ridge or 0) * trace / n
+    table.move(B[i], 1, #B[i], n + 1, M[i])
+  end
+  local tiny, width = SINGULAR * largest(A), n + #B[1]
+  for c = 1, n do
+    local p = c
+    for r = c + 1, n do if math.abs(M[r][c]) > math.abs(M[p][c]) then p = r end end
+    if not (math.abs(M[p][c]) > tiny) then return nil end
+    M[c], M[p] = M[p], M[c]
+    for r = c + 1, n do
+      local f, row, pivot = M[r][c] / M[c][c], M[r], M[c]
+      if f ~= 0 then for k = c, width do row[k] = row[k] - f * pivot[k] end end
+    end
+  end
+  local X = {}
+  for i = n, 1, -1 do
+    X[i] = table.move(M[i], n + 1, width, 1, {})
+    for k = i + 1, n do
+      for j = 1, #X[i] do X[i][j] = X[i][j] - M[i][k] * X[k][j] end
+    end
+    for j = 1, #X[i] do X[i][j] = X[i][j] / M[i][i] end
+  end
+  return X
+end
+
 --- Least squares from the normal equations: w with least |X w - y|, ridge added to the diagonal
 -- relative to its mean (default 0); nil where X'X is singular.
 function linear.least_squares(X, y, ridge)

@@ -15,11 +15,8 @@ static double loss_of_scales(bench *b, const int8_t *codes) {
     double sum = 0;
     for (int k = 0; k < c->terms; k++)
         for (int64_t i = 0; i < c->n; i++) {
-            const int64_t at = row_at(&c->rows, i) * c->terms + k;
-            const int t = codes[k * c->n + i];
-            sum += (double)b->g->data[i] * (t > 0   ? (double)c->scale[at]
-                                            : t < 0 ? -(double)c->scale_neg[at]
-                                                    : 0);
+            const trit_at at = {i, row_at(&c->rows, i), k, codes[k * c->n + i]};
+            sum += (double)b->g->data[i] * trit_quant_level(c, at);
         }
     return sum;
 }

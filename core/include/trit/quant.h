@@ -30,6 +30,7 @@ typedef struct {
     bool threshold;  /* belongs to the threshold group (its own optimizer) */
     bool per_term;   /* shape [rows, terms]; otherwise [rows] */
     bool per_weight; /* shape of the weights */
+    bool per_level;  /* shape [rows, levels] */
     bool state;      /* no gradient: kept and saved with the model; forward in training writes it */
 } trit_learn;
 
@@ -93,6 +94,7 @@ typedef struct trit_quantizer {
     unsigned properties;
     unsigned (*properties_of)(const trit_args *args);   /* NULL = properties */
     double (*bits)(const trit_args *args);              /* per weight; NULL = 2 a term */
+    int (*levels)(const trit_args *args);               /* for per_level */
     int (*terms)(const trit_args *args);                /* NULL = 1 */
     bool (*learn_decays)(const trit_args *args, int k); /* NULL = learn[k].decay */
     double (*grad_limit)(const trit_args *args,
