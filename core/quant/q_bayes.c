@@ -7,9 +7,9 @@
  *   the loss gains kl (log q(w') - log P(w')), P = pi N(0, sigma1^2) + (1 - pi) N(0, sigma2^2); the
  *   terms of log q cancel, so with d = g - kl dlogP/dw:
  *   dL/dmu = d      dL/drho = (d eps - kl/sigma) / (1 + e^-rho)
- * The reported loss is without the added part.  Codes tell the sign, 0 where |mu| < prune sigma: what
- * pruning by the signal-to-noise ratio would cut off.  Draws are a function of (seed, layer, number of
- * the draw, place).
+ * The reported loss is without the added part.  Codes tell the sign, 0 where |mu| < prune sigma:
+ * what pruning by the signal-to-noise ratio would cut off.  Draws are a function of (seed, layer,
+ * number of the draw, place).
  */
 #include <math.h>
 #include <string.h>

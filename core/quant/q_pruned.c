@@ -3,8 +3,8 @@
  *
  *   theta = quality std(w), std with n - 1      mask = [|w| >= theta]
  *   w' = mask w                                 dL/dw = mask g
- * The mask is fixed when the quantizer is reset from the weights and kept with the model; scripts may
- * write it (q.mask): channel pruning does.  Codes are the signs of what is left.
+ * The mask is fixed when the quantizer is reset from the weights and kept with the model; scripts
+ * may write it (q.mask): channel pruning does.  Codes are the signs of what is left.
  *
  * Edge rules: a row without spread has theta = 0 and keeps everything.
  */

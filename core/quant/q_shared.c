@@ -1,8 +1,8 @@
 /*
  * q_shared.c - weight sharing of Deep Compression (Han, Mao & Dally, ICLR 2016, arXiv:1510.00149).
  *
- *   k-means on the weights that are not 0: centroids start evenly between the least and the largest,
- *   `rounds` Lloyd rounds, then every weight takes its nearest centroid for good
+ *   k-means on the weights that are not 0: centroids start evenly between the least and the
+ *   largest, `rounds` Lloyd rounds, then every weight takes its nearest centroid for good
  *   w' = c[index], 0 where w was 0         dL/dc_k = sum of g over the members, dL/dw = 0
  * Fine-tuning moves the centroids.  Codes are the numbers 1..k of the centroids (as signed bytes),
  * 0 where a weight is pruned.

@@ -10,8 +10,9 @@ local quant = require "trit.quant"
 local ops = core.ops
 local channels = {}
 
---- Layers whose inputs may be chosen, front to back: { name =, layer =, maker = layer or nil }.  In networks of
--- residual blocks those are the convolutions after the first of a block; else all but the first convolution.
+--- Layers whose inputs may be chosen, front to back: { name =, layer =, maker = layer or nil }.  In
+-- networks of residual blocks those are the convolutions after the first of a block; else all but the first
+-- convolution.
 function channels.targets(net)
   local all, blocks, list = {}, {}, {}
   for name, m in net:quantizable() do
@@ -65,8 +66,10 @@ function channels.contributions(layer, x, weight, o)
   for f = 1, o.filters or 8 do
     local filter = pick(o.seed or 1, f, shape[1])
     local one = ops.slice(weight, { start = { filter - 1 }, stop = { filter } })
-    local apart = core.zeros { c, 1, shape[3], shape[4] }:copy(ops.reshape(one, { shape = { c, 1, shape[3], shape[4] } }))
-    local out = ops.conv2d(x, apart, nil, nil, { stride = layer.options.stride, padding = layer.options.padding,
+    local apart = core.zeros { c, 1, shape[3], shape[4] }:copy(ops.reshape(one, { shape = { c, 1, shape[3],
+      shape[4] } }))
+    local out = ops.conv2d(x, apart, nil, nil, { stride = layer.options.stride,
+      padding = layer.options.padding,
       dilation = layer.options.dilation, groups = c })
     local size, t = out:shape(), out:totable()
     for image = 1, n do
@@ -192,11 +195,9 @@ end
 
 --- One batch of training images, for samples.
 function channels.batch(data, images)
-  local x, y
-  for a, b in data:train(0) do
-    x, y = a, b
-    break
-  end
+  local iterator, state, control, pass = data:train(0)
+  local guard <close> = pass -- luacheck: ignore guard
+  local x, y = iterator(state, control)
   if images and x:shape()[1] > images then
     x = core.zeros({ images, x:shape()[2], x:shape()[3], x:shape()[4] })
       :copy(ops.slice(x, { start = { 0 }, stop = { images } }))

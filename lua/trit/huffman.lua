@@ -19,7 +19,8 @@ end
 local function lightest(list)
   local best = 1
   for i = 2, #list do
-    if list[i].count < list[best].count or list[i].count == list[best].count and list[i].made < list[best].made then
+    if list[i].count < list[best].count or list[i].count == list[best].count
+      and list[i].made < list[best].made then
       best = i
     end
   end

@@ -68,8 +68,8 @@ local function degradation(list, float)
   return n > 0 and sum / n or nil
 end
 
---- Rows over all results below `dir`, float first, the others by top-1: { method, seeds, top1 = { mean, std },
--- best = { mean, std }, degradation, zeros, bits, epoch_seconds, published }.  get(name) gives a method.
+--- Rows over all results below `dir`, float first, the others by top-1: { method, seeds, top1 = { mean, std
+-- }, best = { mean, std }, degradation, zeros, bits, epoch_seconds, published }.  get(name) gives a method.
 function M.rows(dir, get)
   local groups, rows = {}, {}
   for _, r in ipairs(collect(dir, {})) do

@@ -168,6 +168,7 @@ describe("activation quantizers", function()
       { { ".*", trit.act.bnn {} }, { "layer9", trit.act.bnn {} } })
     fails("rule 1 must be { pattern, trit.act.NAME {} or false }", trit.quantize_activations, net,
       { { ".*", trit.quant.tga {} } })
-    fails("mode is \"none\" but must be identity, clip, tanh or scale", trit.act.ste, trit.sign, { mode = "none" })
+    fails("mode is \"none\" but must be identity, clip, tanh or scale", trit.act.ste, trit.sign,
+      { mode = "none" })
   end)
 end)

@@ -1,11 +1,12 @@
 --- Extremely low bit by ADMM (Leng et al. 2018, arXiv:1707.09870): the float loss, weights pulled to the
 -- scaled codebook.
 --
---   W   prediction W_p = W - beta_p d(W), correction W <- W - beta_c d(W_p), d(V) = grad f(V) + rho (V - G + U)
+--   W   prediction W_p = W - beta_p d(W), correction W <- W - beta_c d(W_p),
+--       d(V) = grad f(V) + rho (V - G + U)
 --   G = projection(W + U)      U <- U + W - G      refreshed after every epoch; rho grows by `growth`
 -- The pull is part of the quantizer's gradient (trit.quant.admm); here are the dual update, the
--- extragradient step, and an iterative projection beside the exact one.  At the end G is deployed: outside the
--- training the quantizer is the projection of W itself.  rho, its growth and the refresh are ours.
+-- extragradient step, and an iterative projection beside the exact one.  At the end G is deployed: outside
+-- the training the quantizer is the projection of W itself.  rho, its growth and the refresh are ours.
 
 local core = require "trit.core"
 local quant = require "trit.quant"
@@ -15,8 +16,8 @@ local M = {}
 
 local RHO, GROWTH = 1e-3, 1.5 -- first strength of the pull; factor per refresh
 
---- One round on plain tensors: o = { W, G, U, rho, beta_p, beta_c, grad = function(V) -> grad f(V), codebook }
--- -> { predicted, W, G, U }.
+--- One round on plain tensors: o = { W, G, U, rho, beta_p, beta_c, grad = function(V) -> grad f(V),
+-- codebook } -> { predicted, W, G, U }.
 function M.round(o)
   local function d(v) return o.grad(v) + (v - o.G + o.U) * o.rho end
   local predicted = o.W - d(o.W) * o.beta_p
@@ -53,8 +54,8 @@ local function each(net)
   return list
 end
 
---- Dual variables of a network: { step = f(growth) } refreshes G, U and rho of all its layers.  U starts at 0;
--- it is W - target - ... kept as target = G - U in the quantizer, so a resumed run has it.
+--- Dual variables of a network: { step = f(growth) } refreshes G, U and rho of all its layers.  U starts at
+-- 0; it is W - target - ... kept as target = G - U in the quantizer, so a resumed run has it.
 function M.dual(net, rho)
   local layers = each(net)
   for _, l in ipairs(layers) do l.q.rho:fill(rho or RHO) end
@@ -131,7 +132,8 @@ local function train(job, d)
 end
 
 return setmetatable({
-  { name = "admm", doc = "float training pulled to the exact ternary projection (Leng et al. 2018)", ends = "float",
+  { name = "admm", doc = "float training pulled to the exact ternary projection (Leng et al. 2018)",
+    ends = "float",
     weights = quant.admm {}, train = train,
     published = { { set = "ImageNet", network = "ResNet-18", degradation = 2.1, ends = "float",
       source = "1707.09870 (FP unverified)" } } },

@@ -4,8 +4,8 @@
 --   A  teacher and apprentice trained together from scratch
 --   B  teacher trained and frozen (alpha = 0), apprentice from scratch
 --   C  teacher trained and frozen, apprentice starts from its own float weights, low learning rate
--- The third term gives no gradient to the teacher.  With a temperature T both its sides are softened and it is
--- multiplied by T^2: its gradient on the apprentice's logits is T (p_A - p_T).
+-- The third term gives no gradient to the teacher.  With a temperature T both its sides are softened and it
+-- is multiplied by T^2: its gradient on the apprentice's logits is T (p_A - p_T).
 
 local core = require "trit.core"
 local quant = require "trit.quant"
@@ -76,7 +76,8 @@ end
 
 local list = {}
 for i, scheme in ipairs { "A", "B", "C" } do
-  list[i] = { name = "apprentice_" .. scheme:lower(), ends = "float", weights = quant.ttq { scale_init = "mean" },
+  list[i] = { name = "apprentice_" .. scheme:lower(), ends = "float",
+    weights = quant.ttq { scale_init = "mean" },
     doc = ("TTQ weights with a float teacher, scheme %s (Mishra & Marr 2018)"):format(scheme),
     train = trainer(scheme) }
 end

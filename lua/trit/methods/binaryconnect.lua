@@ -43,7 +43,8 @@ local function hooks(net) return { step = function() clip(net) end } end
 
 local ADAM = 0.03 -- of the job's SGD rate: the authors start Adam at 3e-3
 
-local function optimizer(net, _, lr) return require("trit.optim").adam(net:parameters(), { lr = lr * ADAM }) end
+local function optimizer(net, _, lr) return require("trit.optim").adam(net:parameters(),
+  { lr = lr * ADAM }) end
 
 local function variant(d)
   d.start, d.prepare, d.hooks, d.optimizer = "scratch", prepare, hooks, optimizer
@@ -55,7 +56,8 @@ return setmetatable({
     weights = quant.binaryconnect {},
     published = { { set = "CIFAR-10", network = "VGG", degradation = -2.4, ends = "quantized",
       source = "authors' README (stochastic; FP unverified)" } } },
-  variant { name = "binaryconnect_stochastic", doc = "binary weights drawn at every step (Courbariaux et al. 2015)",
+  variant { name = "binaryconnect_stochastic",
+    doc = "binary weights drawn at every step (Courbariaux et al. 2015)",
     weights = quant.binaryconnect { mode = "stochastic" },
     published = { { set = "CIFAR-10", network = "VGG", degradation = -2.4, ends = "quantized",
       source = "authors' README (FP unverified)" } } },

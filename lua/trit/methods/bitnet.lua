@@ -2,4 +2,5 @@
 
 local quant = require "trit.quant"
 
-return { name = "bitnet", doc = "ternary, rounded in units of mean|w| (Ma et al. 2024)", weights = quant.bitnet {} }
+return { name = "bitnet", doc = "ternary, rounded in units of mean|w| (Ma et al. 2024)",
+  weights = quant.bitnet {} }

@@ -1,7 +1,7 @@
---- Channel pruning by LASSO (He, Zhang & Sun, ICCV 2017, arXiv:1707.06168): for every layer, front to back, the
--- channels whose weighted contributions rebuild the original network's outputs, then least squares for the
--- weights that stay.  Inputs come from the network pruned so far, outputs from the original.  The bias of the
--- fit is left to the batch norm; the shortcut's error is not compensated.
+--- Channel pruning by LASSO (He, Zhang & Sun, ICCV 2017, arXiv:1707.06168): for every layer, front to back,
+-- the channels whose weighted contributions rebuild the original network's outputs, then least squares for
+-- the weights that stay.  Inputs come from the network pruned so far, outputs from the original.  The bias
+-- of the fit is left to the batch norm; the shortcut's error is not compensated.
 
 local core = require "trit.core"
 local channels = require "trit.channels"
@@ -87,6 +87,8 @@ local function train(job, d)
     config = { method = d.name, bits = bits } }), net
 end
 
-return setmetatable({ { name = "channel_pruning", doc = "half of the inner channels removed by LASSO (He et al. 2017)",
-  train = train, published = { { set = "CIFAR-10", network = "ResNet-56", degradation = 1.0, source = "DCP, table 1" } } } },
+return setmetatable({ { name = "channel_pruning",
+  doc = "half of the inner channels removed by LASSO (He et al. 2017)",
+  train = train, published = { { set = "CIFAR-10", network = "ResNet-56", degradation = 1.0,
+    source = "DCP, table 1" } } } },
   { __index = M })

@@ -1,6 +1,7 @@
---- Discrimination-aware channel pruning (Zhuang et al., NeurIPS 2018, arXiv:1810.11809): channels are added one
--- by one where the gradient of L = L_M + lambda L_S is largest, L_M the distance from the original layer's
--- output, L_S a classification loss on this layer's output; after each, the kept weights take a gradient step.
+--- Discrimination-aware channel pruning (Zhuang et al., NeurIPS 2018, arXiv:1810.11809): channels are added
+-- one by one where the gradient of L = L_M + lambda L_S is largest, L_M the distance from the original
+-- layer's output, L_S a classification loss on this layer's output; after each, the kept weights take a
+-- gradient step.
 --
 -- Here L_S looks through average pooling and a linear classifier fitted to the layer's output before the
 -- selection (the paper trains an auxiliary head with batch norm along the network, stage by stage).
@@ -84,6 +85,8 @@ local function train(job, d)
     config = { method = d.name, bits = bits } }), net
 end
 
-return setmetatable({ { name = "dcp", doc = "half of the inner channels kept for what they tell apart (Zhuang et al. 2018)",
-  train = train, published = { { set = "CIFAR-10", network = "ResNet-56", degradation = 0.31, source = "1810.11809" } } } },
+return setmetatable({ { name = "dcp",
+  doc = "half of the inner channels kept for what they tell apart (Zhuang et al. 2018)",
+  train = train, published = { { set = "CIFAR-10", network = "ResNet-56", degradation = 0.31,
+    source = "1810.11809" } } } },
   { __index = M })

@@ -105,7 +105,8 @@ function M.decode_layer(text, at)
   numbers, at = read_stream(text, at)
   local index = assert(expand(gaps, numbers, n), "deep compression: positions run past the layer")
   local w = {}
-  for i, number in ipairs(index) do w[i] = number == 0 and 0 or centroids[(i - 1) // row_length + 1][number] end
+  for i, number in ipairs(index) do w[i] = number == 0 and 0
+    or centroids[(i - 1) // row_length + 1][number] end
   return w, at
 end
 
@@ -126,7 +127,8 @@ function M.save(net, path)
     local n, rows = l.m.weight:numel(), l.q.centroids:shape()[1]
     local index = {}
     for i, v in ipairs(flatten(l.q.index:totable(), {})) do index[i] = math.tointeger(v) end
-    parts[#parts + 1] = string.pack("<s2", l.name) .. M.encode_layer(index, l.q.centroids:totable(), n // rows)
+    parts[#parts + 1] = string.pack("<s2", l.name) .. M.encode_layer(index, l.q.centroids:totable(),
+      n // rows)
     plain = plain + 4 * n
   end
   local text = table.concat(parts)
@@ -204,8 +206,12 @@ local function train_deep(job, d)
 end
 
 return setmetatable({
-  { name = "magnitude", doc = "small weights pruned in two rounds, retrained (Han et al. 2015)", train = train_magnitude,
-    published = { { set = "ImageNet", network = "AlexNet", degradation = 0, source = "1506.02626 (unverified)" } } },
-  { name = "deep_compression", doc = "pruned, shared, Huffman-coded (Han, Mao & Dally 2016)", train = train_deep,
-    published = { { set = "ImageNet", network = "AlexNet", degradation = 0, source = "1510.00149 (unverified)" } } },
+  { name = "magnitude", doc = "small weights pruned in two rounds, retrained (Han et al. 2015)",
+    train = train_magnitude,
+    published = { { set = "ImageNet", network = "AlexNet", degradation = 0,
+      source = "1506.02626 (unverified)" } } },
+  { name = "deep_compression", doc = "pruned, shared, Huffman-coded (Han, Mao & Dally 2016)",
+    train = train_deep,
+    published = { { set = "ImageNet", network = "AlexNet", degradation = 0,
+      source = "1510.00149 (unverified)" } } },
 }, { __index = M })

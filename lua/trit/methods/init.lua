@@ -23,7 +23,8 @@
 --   published = { { set, network, degradation, ends, source }, ... }   top-1 percentage points
 --
 -- A job: model (function -> fresh float network), data, epochs (of the whole), pretrain (of these in float
--- for methods that start so), lr, weight_decay, seed, from (a float state instead of pretraining), out, quiet.
+-- for methods that start so), lr, weight_decay, seed, from (a float state instead of pretraining), out,
+-- quiet.
 
 local core = require "trit.core"
 local lfs = require "lfs"
@@ -105,7 +106,8 @@ local function check_job(job)
   end })
   full.pretrain = job.pretrain or full.epochs // 2
   if full.pretrain >= full.epochs and not job.from then
-    core.raise(("methods.train: pretrain is %d of %d epochs and leaves none"):format(full.pretrain, full.epochs))
+    core.raise(("methods.train: pretrain is %d of %d epochs and leaves none"):format(full.pretrain,
+      full.epochs))
   end
   return full
 end
@@ -170,10 +172,12 @@ local function plain_train(d, job)
   methods.wrap(d, net, job)
   local lr = job.lr * (d.lr or from_float and FINE_TUNE or 1)
   local _, bits = require("trit.train").sparsity(net)
-  return methods.fit(net, job, { epochs = epochs, lr = lr, label = d.name, lr_th = job.lr * (d.lr_th or THRESHOLDS),
+  return methods.fit(net, job, { epochs = epochs, lr = lr, label = d.name, lr_th = job.lr * (d.lr_th
+    or THRESHOLDS),
     optimizer = d.optimizer and d.optimizer(net, job, lr), loss = d.loss and d.loss(net, job), mode = d.mode,
     hooks = d.hooks and d.hooks(net, job), out = job.out,
-    config = { method = d.name, bits = bits, start = d.start or "float", ends = d.ends or "quantized" } }), net
+    config = { method = d.name, bits = bits, start = d.start or "float", ends = d.ends or "quantized" } }),
+      net
 end
 
 --- Train by method; returns trit.train's result with method, epoch_seconds, published and whatever the

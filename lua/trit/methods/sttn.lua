@@ -2,4 +2,5 @@
 
 local quant = require "trit.quant"
 
-return { name = "sttn", doc = "ternary as the sum of two binary tensors (Xu et al. 2020)", weights = quant.sttn {} }
+return { name = "sttn", doc = "ternary as the sum of two binary tensors (Xu et al. 2020)",
+  weights = quant.sttn {} }

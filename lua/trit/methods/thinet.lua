@@ -37,6 +37,8 @@ local function train(job, d)
     config = { method = d.name, bits = bits } }), net
 end
 
-return setmetatable({ { name = "thinet", doc = "half of the inner channels removed greedily (Luo et al. 2017)",
-  train = train, published = { { set = "CIFAR-10", network = "ResNet-56", degradation = 0.82, source = "DCP, table 1" } } } },
+return setmetatable({ { name = "thinet",
+  doc = "half of the inner channels removed greedily (Luo et al. 2017)",
+  train = train, published = { { set = "CIFAR-10", network = "ResNet-56", degradation = 0.82,
+    source = "DCP, table 1" } } } },
   { __index = M })

@@ -5,7 +5,8 @@ local schemes = require "trit.schemes"
 
 local BLOCKS, SHARE = 4, 0.8 -- of the network; of the training, the rest with everything quantized (ours)
 
-return { name = "uniq", doc = "3 levels of equal probability, noise while training, gradually (Baskin et al. 2018)",
+return { name = "uniq",
+  doc = "3 levels of equal probability, noise while training, gradually (Baskin et al. 2018)",
   weights = quant.uniq { k = 3 },
   prepare = function(net)
     schemes.stepped(net, { blocks = BLOCKS, by = SHARE, freeze = true })
