@@ -498,8 +498,19 @@ static const luaL_Reg methods[] = {
     {NULL, NULL},
 };
 
-static const luaL_Reg functions[] = {
-    {"quant_list", l_list}, {"quant_info", l_info}, {"quantizer", l_new}, {NULL, NULL}};
+/* core.quant_mills(z) -> lambda, lambda - z */
+static int l_mills(lua_State *L) {
+    double excess;
+    lua_pushnumber(L, trit_mills(luaL_checknumber(L, 1), &excess));
+    lua_pushnumber(L, excess);
+    return 2;
+}
+
+static const luaL_Reg functions[] = {{"quant_mills", l_mills},
+                                     {"quant_list", l_list},
+                                     {"quant_info", l_info},
+                                     {"quantizer", l_new},
+                                     {NULL, NULL}};
 
 void trit_open_quant(lua_State *L);
 void trit_open_quant(lua_State *L) {

@@ -201,6 +201,10 @@ int trit_quant_learn_count(const trit_quantizer *q); /* how many trainable param
 trit_shape trit_quant_learn_shape(const trit_quantizer *q, const trit_args *args,
                                   const trit_tensor *w, int k);
 
+/* The inverse Mills ratio lambda(z) = phi(z) / Q(z), exact to double precision, returned with
+ * `excess` = lambda - z free of cancellation. */
+double trit_mills(double z, double *excess);
+
 /* The registry, generated from the file names core/quant/q_*.c. */
 extern const trit_quantizer *const trit_quantizers[];
 extern const int trit_quantizers_count;
