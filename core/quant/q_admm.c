@@ -19,7 +19,7 @@
 
 enum { CODEBOOK, GRANULARITY };
 enum { TERNARY, BINARY, PM2, PM4 };
-enum { TARGET, RHO };
+enum { TARGET, RHO, DUAL };
 enum { ALPHA = TRIT_ROW_FREE };
 
 static const trit_param params[] = {
@@ -35,6 +35,7 @@ static const trit_learn learn[] = {
      .per_weight = true,
      .state = true},
     {.name = "rho", .doc = "strength of the pull", .state = true},
+    {.name = "dual", .doc = "U, for the next refresh", .per_weight = true, .state = true},
     {0},
 };
 
@@ -52,6 +53,7 @@ static double bits(const trit_args *args) {
 static trit_status reset(const trit_quant_call *c, float *const learned[TRIT_MAX_LEARN]) {
     for (int64_t r = 0; r < c->rows.rows; r++) learned[RHO][r] = 0;
     if (c->n > 0) memcpy(learned[TARGET], c->w, (size_t)c->n * sizeof(float));
+    for (int64_t i = 0; i < c->n; i++) learned[DUAL][i] = 0;
     return TRIT_OK;
 }
 

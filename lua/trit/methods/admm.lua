@@ -54,8 +54,8 @@ local function each(net)
   return list
 end
 
---- Dual variables of a network: { step = f(growth) } refreshes G, U and rho of all its layers.  U starts at
--- 0; it is W - target - ... kept as target = G - U in the quantizer, so a resumed run has it.
+--- Dual variables of a network: starts the pull with strength rho; { refresh = f(growth) } moves G, U and
+-- rho of all its layers.  They are kept in the quantizers, so a resumed run has them.
 function M.dual(net, rho)
   local layers = each(net)
   for _, l in ipairs(layers) do l.q.rho:fill(rho or RHO) end
@@ -63,12 +63,10 @@ function M.dual(net, rho)
     local old = core.grad_enabled(false)
     for _, l in ipairs(layers) do
       local projection = quant.admm { codebook = l.q.options.codebook, granularity = l.q.options.granularity }
-      local u = l.u or l.w * 0
-      local g = projection(l.w + u)
-      u = u + l.w - g
-      l.q.target:copy(g - u)
+      local g = projection(l.w + l.q.dual)
+      l.q.dual:copy(l.q.dual + l.w - g)
+      l.q.target:copy(g - l.q.dual)
       l.q.rho:copy(l.q.rho * growth)
-      l.u = l.u and l.u:copy(u) or u:clone()
     end
     core.grad_enabled(old)
   end

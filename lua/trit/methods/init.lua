@@ -105,10 +105,6 @@ local function check_job(job)
     return v
   end })
   full.pretrain = job.pretrain or full.epochs // 2
-  if full.pretrain >= full.epochs and not job.from then
-    core.raise(("methods.train: pretrain is %d of %d epochs and leaves none"):format(full.pretrain,
-      full.epochs))
-  end
   return full
 end
 
@@ -138,6 +134,10 @@ function methods.float_start(job)
   if job.from then
     net:load_state_dict(job.from)
     return net, job.epochs
+  end
+  if job.pretrain >= job.epochs then
+    core.raise(("methods.train: pretrain is %d of %d epochs and leaves none"):format(job.pretrain,
+      job.epochs))
   end
   methods.fit(net, job, { epochs = job.pretrain, lr = job.lr, label = "float", log = false })
   return net, job.epochs - job.pretrain
