@@ -8,7 +8,7 @@
 -- is multiplied by T^2: its gradient on the apprentice's logits is T (p_A - p_T).
 
 local core = require "trit.core"
-local quant = require "trit.quant"
+local ttq = require "trit.methods.ttq"
 
 local ops = core.ops
 local M = {}
@@ -77,7 +77,7 @@ end
 local list = {}
 for i, scheme in ipairs { "A", "B", "C" } do
   list[i] = { name = "apprentice_" .. scheme:lower(), ends = "float",
-    weights = quant.ttq { scale_init = "mean" },
+    weights = ttq.weights, prepare = ttq.prepare,
     doc = ("TTQ weights with a float teacher, scheme %s (Mishra & Marr 2018)"):format(scheme),
     train = trainer(scheme) }
 end
