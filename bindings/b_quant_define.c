@@ -310,7 +310,7 @@ static trit_status learn_row(const trit_quant_call *c, int64_t row, double pos, 
 static trit_status fit_backward(const trit_quant_call *c, const float *g, float *dw,
                                 float *const dlearn[TRIT_MAX_LEARN]) {
     const definition *d = of(c);
-    const bool learns = dlearn[0] || dlearn[1];
+    const bool learns = dlearn[0] || dlearn[1] || dlearn[2];
     double *sides = lua_newuserdatauv(d->L, 2 * (size_t)c->rows.rows * sizeof(double), 0);
     const int top = lua_gettop(d->L);
     trit_status status = TRIT_OK;
@@ -370,17 +370,17 @@ static trit_status backward(const trit_quant_call *c, const float *g, float *dw,
                         &(job){.done = c, .g = g, .dw = dw, .learn = dlearn});
 }
 
-static double identity_integral(const trit_args *a, double w, int t, double p, double n) {
-    (void)a;
-    return trit_quant_ste_integral(TRIT_STE_IDENTITY, w, t, p, n);
+static double identity_integral(const trit_quant_call *c, trit_at at, double w) {
+    return trit_quant_ste_integral(TRIT_STE_IDENTITY, w, at.code, c->scale[at.row],
+                                   c->scale_neg[at.row]);
 }
-static double clip1_integral(const trit_args *a, double w, int t, double p, double n) {
-    (void)a;
-    return trit_quant_ste_integral(TRIT_STE_CLIP1, w, t, p, n);
+static double clip1_integral(const trit_quant_call *c, trit_at at, double w) {
+    return trit_quant_ste_integral(TRIT_STE_CLIP1, w, at.code, c->scale[at.row],
+                                   c->scale_neg[at.row]);
 }
-static double scaled_integral(const trit_args *a, double w, int t, double p, double n) {
-    (void)a;
-    return trit_quant_ste_integral(TRIT_STE_SCALED, w, t, p, n);
+static double scaled_integral(const trit_quant_call *c, trit_at at, double w) {
+    return trit_quant_ste_integral(TRIT_STE_SCALED, w, at.code, c->scale[at.row],
+                                   c->scale_neg[at.row]);
 }
 
 /* ---------------------------------------------------------------------- definition */
@@ -442,7 +442,7 @@ static void read_cases(lua_State *L, definition *d) {
 }
 
 static void finish(lua_State *L, definition *d, int table) {
-    static double (*const integrals[])(const trit_args *, double, int, double, double) = {
+    static double (*const integrals[])(const trit_quant_call *, trit_at, double) = {
         identity_integral, clip1_integral, scaled_integral};
     lua_getfield(L, table, "fit");
     d->fitted = lua_isfunction(L, -1);

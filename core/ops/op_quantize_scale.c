@@ -55,7 +55,7 @@ const trit_op trit_op_quantize_scale = {
            "The scale of a quantized weight, differentiable in the quantizer's parameters only.\n"
            "shapes:  w [...], its trainable parameters -> S [rows], rows = 1 or filters\n"
            "errors:  parameters that act through more than one scale\n",
-    .operands = "w,p1?,p2?",
+    .operands = "w,p1?,p2?,p3?",
     .nograd = 1,
     .layout = TRIT_HWIO,
     .infer = infer,

@@ -61,9 +61,12 @@ function M.quantize(model, rules)
     end
   end
   check_used(rules, used, model)
-  for _, c in ipairs(chosen) do
+  for i, c in ipairs(chosen) do
     local q = c.quantizer and c.quantizer:clone() or nil
-    if q then q.handle:label(c.name) end -- errors of the quantizer name the layer
+    if q then
+      q.salt = i -- its draws differ from those of other layers
+      q.handle:label(c.name) -- its errors name the layer
+    end
     c.module:set_quantizer(q)
   end
   return model

@@ -56,6 +56,7 @@ end
 local function forward_backward(s, x, y, scale)
   local loss, logits = loss_of(s, x, y)
   local value = finite(s, loss)
+  if not loss:requires_grad() then return value, logits end -- no threshold is in use yet
   if scale == 1 then loss:backward() else (loss * scale):backward() end
   return value, logits
 end

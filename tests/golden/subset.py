@@ -10,10 +10,10 @@ import sys
 import h5py
 
 KIND = ("op", "method", "kind", "optimizer", "schedule", "scale", "center", "grad_correct",
-        "granularity", "n_thresholds", "t_ex", "schedule_mode")
-# file: most numbers a kept case may hold, most cases kept (spread over the kinds), methods kept (all)
+        "granularity", "n_thresholds", "t_ex", "schedule_mode", "mode", "bwn_grad", "codebook")
+# file: most numbers a kept case may hold, most cases kept (spread over the kinds)
 FILES = {"ops.h5": (4000, 40), "optim.h5": (3000, 20), "quant_tga.h5": (3000, 16),
-         "quant_zoo.h5": (3000, 20, ("twn", "ttq", "wacv")), "stats.h5": (4000, 20), "train_small.h5": (90000, 1)}
+         "quant_zoo.h5": (2500, 60), "stats.h5": (4000, 20), "train_small.h5": (90000, 1)}
 
 
 def numbers(group):
@@ -28,14 +28,12 @@ def numbers(group):
     return total
 
 
-def subset(source, target, limit, most, methods=None):
+def subset(source, target, limit, most):
     with h5py.File(source) as full, h5py.File(target, "w", libver="earliest") as small:
         for name, value in full.attrs.items():
             small.attrs[name] = value
         best = {}
         for case in full:
-            if methods and full[case].attrs["method"].decode() not in methods:
-                continue
             key = tuple(str(full[case].attrs.get(k)) for k in KIND)
             size = numbers(full[case])
             sequential = full[case].attrs.get("schedule_mode", b"sequential") == b"sequential"
@@ -50,8 +48,8 @@ def subset(source, target, limit, most, methods=None):
 
 def main():
     here = os.path.dirname(os.path.abspath(__file__))
-    for name, limits in FILES.items():
-        count = subset(os.path.join(sys.argv[1], name), os.path.join(here, name), *limits)
+    for name, (limit, most) in FILES.items():
+        count = subset(os.path.join(sys.argv[1], name), os.path.join(here, name), limit, most)
         print(f"{name}: {count} cases, {os.path.getsize(os.path.join(here, name))} bytes")
 
 

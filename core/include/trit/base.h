@@ -161,6 +161,9 @@ void trit_rng_fill_truncated(uint64_t seed, uint32_t stream, float mean, float s
 void trit_rng_permutation(uint64_t seed, uint32_t stream, uint64_t index, uint32_t *perm,
                           uint32_t n);
 
+double trit_normal_cdf(double z);      /* P(x <= z), x ~ N(0,1) */
+double trit_normal_quantile(double p); /* its inverse, 0 < p < 1, relative error about 1e-16 */
+
 /* ------------------------------------------------------- typed parameters */
 
 #define TRIT_MAX_PARAMS 16 /* parameters of one descriptor   */

@@ -140,13 +140,14 @@ function Module:thresholds()
   return as_list(named)
 end
 
---- { { name=, tensor=, threshold=, layer= }, ... } of every quantizer's trainable parameters.
-function Module:quantizer_entries()
+--- { { name=, tensor=, threshold=, layer= }, ... } of every quantizer's trainable parameters; with
+-- `states` also of what quantizers keep without training it.
+function Module:quantizer_entries(states)
   local list = {}
   for prefix, m in self:named_modules() do
     local q = rawget(m, "quantizer")
     if q then
-      local named = q:parameters()
+      local named = states and q:state_dict() or q:parameters()
       local names = {}
       for name in pairs(named) do names[#names + 1] = name end
       table.sort(names)
@@ -157,6 +158,13 @@ function Module:quantizer_entries()
     end
   end
   return list
+end
+
+--- The module of that path ("layer1.0.conv1"), nil if there is none.
+function Module:find(path)
+  for name, m in self:named_modules() do
+    if name == path then return m end
+  end
 end
 
 --- Iterate (weight name, module) over layers whose weight a quantizer could take.
@@ -178,7 +186,7 @@ function Module:state_dict()
   for _, field in ipairs { "_params", "_buffers" } do
     for _, e in ipairs(entries(self, field)) do state[e.name] = e.tensor end
   end
-  for _, e in ipairs(self:quantizer_entries()) do state[e.name] = e.tensor end
+  for _, e in ipairs(self:quantizer_entries(true)) do state[e.name] = e.tensor end
   return state
 end
 
@@ -213,6 +221,8 @@ function Module:load_state_dict(state, options)
     local known = mine[name]
     if known then
       known:copy(state[name])
+      local layer = name:match("^(.*)%.quantizer%.woken$")
+      if layer then self:find(layer).quantizer:load_woken(state[name]) end
     elseif strict and not name:match("num_batches_tracked$") then
       core.raise(("load_state_dict: %q is not a tensor of this model"):format(name))
     end

@@ -14,6 +14,12 @@ local weight = { mode = { scale_only = false } }
 function weight.effective(m)
   local q = m.quantizer
   if not q then return m.weight, nil end
+  if not q:awake(m.weight) then return m.weight, nil end
+  if q.progress >= q.stop then -- settled: as it will be used, and no longer trained
+    q.training = false
+    return q(m.weight:detach()), nil
+  end
+  q.training = m.training
   if weight.mode.scale_only and q:scale_only() then return q:scale_node(m.weight) end
   return q(m.weight), nil
 end
