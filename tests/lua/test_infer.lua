@@ -81,17 +81,41 @@ describe("trit.infer", function()
     end
   end)
 
-  it("packs what every quantizer makes", function()
+  --- Is w' a sum of codes -1, 0, 1 times the values declared for them?
+  local function ternary(q, w)
+    q(w)
+    return q.handle:properties().coded and q:codes():abs():max():item() <= 1
+  end
+
+  it("packs what every ternary or binary quantizer makes, and refuses the others in a sentence", function()
+    local packed, refused = 0, 0
     for _, name in ipairs(trit.quant.list()) do
       for _, granularity in ipairs { "layer", "filter" } do
         local ok, q = pcall(trit.quant.create, name, { granularity = granularity })
         if ok then
           local net = stir(trit.models.resnet8 { classes = 7, seed = 2 })
           trit.quantize(net, { { ".*", q } })
-          check(net, { 3, 16, 16 })
+          if ternary(net.conv1.quantizer, net.conv1.weight) then
+            packed = packed + 1
+            local _, codes = check(net, { 3, 16, 16 })
+            assert.is_true(codes.codes >= 74000, name)
+          else
+            refused = refused + 1
+            assert.error_matches(function() check(net, { 3, 16, 16 }) end,
+              "^export: [%w.]+weight: the weights of " .. name .. "{.*} are not sums of")
+          end
         end
       end
     end
+    assert.is_true(packed >= 20 and refused >= 4, packed .. " " .. refused)
+  end)
+
+  it("keeps a layer float whose quantizer sleeps", function()
+    local net = stir(trit.models.small { classes = 7 })
+    trit.quantize(net, { { ".*", trit.quant.twn {} } })
+    for _, m in net:quantizable() do m.quantizer.start = 0.5 end
+    local model = check(net, { 3, 16, 16 })
+    assert.equal("float", model:facts().nodes[1].weight)
   end)
 
   it("packs residual expansion in several planes", function()
