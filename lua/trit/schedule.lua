@@ -4,7 +4,7 @@
 --   s:rate(base_lr, t)      -- t in epochs from 0, fractions allowed: 2.5 is half-way in the third
 --
 -- Each is a pure function of t, so resuming needs no state; plateau alone observes a metric and keeps
--- state (state_dict, load_state_dict).  trit.train asks once per step.  Optimizers with several
+-- state (state_dict, load_state_dict; a warmup passes both on to what comes after it).  trit.train asks once per step.  Optimizers with several
 -- groups are scaled by rate(base) / base.
 
 local core = require "trit.core"
@@ -17,7 +17,27 @@ Schedule.__index = Schedule
 --- The learning rate at time t for base learning rate `base`.
 function Schedule:rate(base, t) return self.formula(self.options, base, t) end
 
-function Schedule:describe() return { schedule = self.name, options = self.options } end
+--- Report the metric of the epoch that just ended; only plateau listens.
+function Schedule:observe(value)
+  if self.options.after then self.options.after:observe(value) end
+end
+
+--- What a checkpoint must keep.
+function Schedule:state_dict()
+  return self.options.after and self.options.after:state_dict() or {}
+end
+
+function Schedule:load_state_dict(state)
+  if self.options.after then self.options.after:load_state_dict(state) end
+end
+
+function Schedule:describe()
+  local options = {}
+  for name, v in pairs(self.options) do
+    options[name] = getmetatable(v) and v.describe and v:describe() or v
+  end
+  return { schedule = self.name, options = options }
+end
 function Schedule.__tostring(s) return "schedule." .. s.name end
 
 local function check(name, given, defaults)

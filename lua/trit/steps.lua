@@ -103,19 +103,39 @@ end
 
 function modes.plain(s, x, y) return weight_pass(s, x, y) end
 
+local Steps = {}
+Steps.__index = Steps
+function Steps.__call(s, x, y) return modes[s.mode](s, x, y) end
+
+--- What lies between steps: tensors (gradients added up so far, by parameter name), counts.
+function Steps:state_dict()
+  local tensors = {}
+  for i, name in ipairs((self.pending or 0) > 0 and self.parameters.names or {}) do
+    tensors[name] = self.parameters[i].grad
+  end
+  return tensors, { pending = self.pending, count = self.count }
+end
+
+function Steps:load_state_dict(tensors, counts)
+  self.pending, self.count = counts.pending, counts.count
+  for i, name in ipairs(self.parameters.names) do
+    if tensors[name] then self.parameters[i].grad = tensors[name] end
+  end
+end
+
 --- steps.new { model =, loss =, optimizer =, threshold_optimizer =, mode =, bn_first_pass =, accumulate =,
--- clip_norm =, where = function giving " at ..." for errors } -> function (x, y) -> loss, logits,
--- loss of the threshold pass.
+-- clip_norm =, where = function giving " at ..." for errors } -> s; s(x, y) -> loss, logits, loss of the
+-- threshold pass.
 function steps.new(o)
   local s = { model = o.model, loss = o.loss, optimizer = o.optimizer,
     threshold_optimizer = o.threshold_optimizer, bn_first_pass = o.bn_first_pass or "update",
     accumulate = o.accumulate or 1, clip_norm = o.clip_norm, where = o.where,
     parameters = o.model:parameters() }
-  local mode = o.threshold_optimizer and (o.mode or "sequential") or "plain"
-  if not modes[mode] then
-    error(("train: schedule_mode is %q but must be sequential, joint or alternate"):format(tostring(mode)), 3)
+  s.mode = o.threshold_optimizer and (o.mode or "sequential") or "plain"
+  if not modes[s.mode] then
+    error(("train: schedule_mode is %q but must be sequential, joint or alternate"):format(tostring(s.mode)), 3)
   end
-  return function(x, y) return modes[mode](s, x, y) end
+  return setmetatable(s, Steps)
 end
 
 return steps

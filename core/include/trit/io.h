@@ -150,8 +150,17 @@ typedef struct {
 /* Fails with TRIT_ERR_STATE when another process is writing the same file.  The file appears
  * under its name complete with config and status. */
 trit_status trit_runlog_create(const char *path, const char *config_json, trit_runlog **out);
-/* Continue an existing run file: records with a step beyond `step` are cut off. */
-trit_status trit_runlog_resume(const char *path, int64_t step, trit_runlog **out);
+/* How many records a group had at some moment. */
+typedef struct {
+    const char *group;
+    int64_t rows;
+} trit_mark;
+
+/* Continue an existing run file.  With marks, each group is cut to its mark and groups without
+ * one lose all records; TRIT_ERR_IO when a group has fewer than its mark.  marks = NULL: records
+ * with a step beyond `step` are cut off. */
+trit_status trit_runlog_resume(const char *path, int64_t step, int n, const trit_mark *marks,
+                               trit_runlog **out);
 
 /* Append one row to the series of `group`, creating what is new.  Becomes visible to readers
  * with trit_runlog_commit. */
@@ -170,16 +179,18 @@ trit_status trit_runlog_close(trit_runlog *log);           /* NULL is fine */
 /* ------------------------------------------------------------- checkpoints */
 
 /*
- * One file: HDF5 (datasets /tensors/NAME f32, /meta JSON text) followed by a 32-byte trailer:
- * "TRITCKPT", file length without the trailer (u64 little-endian), XXH3-128 of those bytes
- * (canonical order).  HDF5 readers ignore the trailer.
+ * One file: HDF5 (data sets f32 or u8 under their names, /meta JSON text) followed by a 32-byte
+ * trailer: "TRITCKPT", file length without the trailer (u64 little-endian), XXH3-128 of those
+ * bytes (canonical order).  HDF5 readers ignore the trailer.
  *
  * Saving writes path.tmp, fsyncs, renames, fsyncs the directory: after a crash `path` is the old
  * file or the new one, never a mixture.
  */
 typedef struct {
-    const char *name;
-    const trit_tensor *tensor;
+    const char *name;          /* path in the file: "tensors/fc.weight" */
+    const trit_tensor *tensor; /* or NULL: */
+    const void *bytes;
+    int64_t size;
 } trit_named;
 
 trit_status trit_checkpoint_save(const char *path, int n, const trit_named *tensors,

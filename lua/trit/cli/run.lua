@@ -14,6 +14,7 @@ function run.setup(parser)
   parser:flag("--quiet", "no progress")
 end
 
+local INTERRUPTED = 75
 local FLAGS = { resume = true, quiet = true, help = true }
 
 local function usage(fmt, ...)
@@ -91,6 +92,9 @@ function run.run(words)
     local message = failure.message
     if failure.exit == 1 and not context.params and message:match("option %-%-") then
       return 2, (message:gsub("^[^\n]-:%d+: ", "", 1))
+    end
+    if context.run_dir and (failure.exit == 0 or failure.exit == INTERRUPTED) and not help then
+      print(context.run_dir)
     end
     return failure.exit, message
   end

@@ -5,6 +5,7 @@ local core = require "trit.core"
 local Module = require "trit.nn.module"
 
 local Dropout = Module.class("dropout")
+Dropout.counters = { "calls" }
 
 function Dropout:init(o)
   o = o or {}
