@@ -113,8 +113,7 @@ static trit_status write_content(const char *path, int n, const trit_named *tens
         else
             status = trit_h5_write(f, t->name, NULL, TRIT_H5_U8, 1, &t->size, t->bytes);
     }
-    const trit_status closed = trit_h5_close(f);
-    return status == TRIT_OK ? closed : status;
+    return trit_h5_close_after(f, status);
 }
 
 trit_status trit_checkpoint_save(const char *path, int n, const trit_named *tensors,

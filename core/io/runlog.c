@@ -143,9 +143,8 @@ static trit_status create_file(const char *path, const char *config_json, trit_h
         status = trit_fail(TRIT_ERR_IO, "runlog: cannot rename '%s' to '%s'", temporary, path);
     if (status == TRIT_OK) status = trit_h5_renamed(f, path);
     if (status != TRIT_OK) {
-        trit_h5_close(f);
         unlink(temporary);
-        return status;
+        return trit_h5_close_after(f, status);
     }
     *out = f;
     return TRIT_OK;
@@ -193,10 +192,10 @@ trit_status trit_runlog_close(trit_runlog *log) {
     trit_status status = log->file ? trit_h5_flush(log->file) : TRIT_OK;
     for (int i = 0; i < log->n; i++) free_group(&log->group[i]);
     free(log->group);
-    trit_status closed = trit_h5_close(log->file);
+    status = trit_h5_close_after(log->file, status);
     trit_lock_release(log->lock);
     free(log);
-    return status != TRIT_OK ? status : closed;
+    return status;
 }
 
 /* ----------------------------------------------------------------------- resume */

@@ -57,6 +57,8 @@ trit_status trit_h5_flush(trit_h5 *f);
 trit_status trit_h5_sync(trit_h5 *f); /* flush, then fsync */
 trit_status
 trit_h5_close(trit_h5 *f); /* flushes; NULL is fine; the handle is gone even on failure */
+/* Close after work that ended in `status`: the first failure stays, with its sentence. */
+trit_status trit_h5_close_after(trit_h5 *f, trit_status status);
 const char *trit_h5_path(const trit_h5 *f);
 const char *trit_h5_version(void); /* of the HDF5 library, "1.10.8" */
 /* The file got a new name on disk while open (rename of a temporary). */
