@@ -172,10 +172,9 @@ static int l_charge(lua_State *L) {
 }
 
 static const luaL_Reg methods[] = {
-    {"record", l_record}, {"commit", l_commit}, {"sync", l_sync},
-    {"status", l_status}, {"text", l_text},     {"elapsed", l_elapsed},
-    {"cost", l_cost},     {"charge", l_charge}, {"attr", l_attr},
-    {NULL, NULL},
+    {"record", l_record}, {"commit", l_commit},   {"sync", l_sync}, {"status", l_status},
+    {"text", l_text},     {"elapsed", l_elapsed}, {"cost", l_cost}, {"charge", l_charge},
+    {"attr", l_attr},     {NULL, NULL},
 };
 
 /* ------------------------------------------------------------------ checkpoints */

@@ -207,9 +207,9 @@ typedef struct {
     const trit_mark *marks; /* NULL: by step */
 } limit;
 
-static int64_t rows_marked(const limit *l, const char *group) {
+static int64_t rows_marked(const limit *l, const char *path) {
     for (int i = 0; i < l->n; i++)
-        if (strcmp(l->marks[i].group, group) == 0) return l->marks[i].rows;
+        if (strcmp(l->marks[i].group, path) == 0) return l->marks[i].rows;
     return 0;
 }
 

@@ -9,8 +9,8 @@
 --
 -- Files DIR/checkpoint-000001.h5, -000002.h5, ...: the last two are kept; DIR/best.h5 is the one last
 -- saved with best = true.  They are HDF5 (/tensors/NAME, /state/NAME, /bytes/NAME, /meta as JSON text) with
--- a checksum at the end.  Saving renames a synced temporary into place.  Loading checks the checksum; a damaged
--- newest file is passed over for the one before, and c.note says so.
+-- a checksum at the end.  Saving renames a synced temporary into place.  Loading checks the checksum; a
+-- damaged newest file is passed over for the one before, and c.note says so.
 local core = require "trit.core"
 local h5 = require "trit.h5"
 local json = require "trit.json"

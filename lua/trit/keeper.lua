@@ -21,7 +21,8 @@ local RESUMABLE = 75 -- exit status: interrupted, the same command with --resume
 
 local function whole(name, value)
   if not math.tointeger(value) or value < 1 then
-    core.raise(("train: checkpoint_every: %s must be a whole number from 1, not %s"):format(name, tostring(value)))
+    core.raise(("train: checkpoint_every: %s must be a whole number from 1, not %s"):format(name,
+      tostring(value)))
   end
 end
 
@@ -33,7 +34,8 @@ local function policy(every)
   end
   for name, value in pairs(every) do
     if name ~= "epochs" and name ~= "steps" and name ~= "seconds" then
-      core.raise(("train: checkpoint_every has no field %q; known: epochs, seconds, steps"):format(tostring(name)))
+      core.raise(("train: checkpoint_every has no field %q; known: epochs, seconds, steps"):format(
+        tostring(name)))
     end
     if name ~= "seconds" then
       whole(name, value)

@@ -4,6 +4,7 @@
 --
 --   state   optimizer/..., thresholds/...: slots of the two optimizers; gradients/...: sums of an
 --           accumulation under way; codes/LAYER: codes the next flips are counted against
+--           own/NAME: of trit.train's option `state`
 --   meta    config, and in `run` every number that moves: counters, rates, schedule, cursor in the epoch
 --           with its sums, records of the run file, best result, costs
 --
@@ -34,14 +35,14 @@ end
 local function take(t, prefix)
   local out = {}
   for name, value in pairs(t) do
-    local rest = name:match("^" .. prefix .. "/(.*)$")
-    if rest then out[rest] = value end
+    if name:sub(1, #prefix + 1) == prefix .. "/" then out[name:sub(#prefix + 2)] = value end
   end
   return out
 end
 
 local optimizers = { optimizer = "optimizer", thresholds = "threshold_optimizer" } -- prefix -> field of run
 
+-- state_dict of an optimizer: its tensors into `state`, the rest is returned.
 local function counts_of(optimizer, state, prefix)
   local s = optimizer:state_dict()
   put(state, prefix, s.tensors)
@@ -64,6 +65,8 @@ function resume.capture(run)
   for prefix, field in pairs(optimizers) do
     if run[field] then meta[prefix] = counts_of(run[field], state, prefix) end
   end
+  meta.own = {}
+  for name, object in pairs(run.state) do meta.own[name] = counts_of(object, state, "own/" .. name) end
   if run.schedule and run.schedule.state_dict then meta.schedule = run.schedule:state_dict() end
   return { tensors = run.model:state_dict(), state = state, best = run.best_here,
     meta = { config = run.config, model = run.config.model, epoch = run.result.epoch,
@@ -87,6 +90,9 @@ local function restore(run, c)
   load_model(run, c)
   for prefix, field in pairs(optimizers) do
     if run[field] then load_optimizer(run[field], meta[prefix], take(c.state, prefix)) end
+  end
+  for name, object in pairs(run.state) do
+    load_optimizer(object, meta.own[name] or {}, take(c.state, "own/" .. name))
   end
   if run.schedule and run.schedule.load_state_dict then run.schedule:load_state_dict(meta.schedule) end
   run.step_fn:load_state_dict(take(c.state, "gradients"), meta.steps)
@@ -121,7 +127,22 @@ local function script_text(context)
   return text
 end
 
+-- A run that had got somewhere and did not come to its end is not overwritten: DIR/before-1, -2, ...
+local function set_aside(run)
+  local old = runfile.open(run.dir)
+  local state, found = old and old:status(), checkpoint.list(run.dir)
+  if not state or state.status == "complete" or state.live or #found == 0 then return end
+  local number = 1
+  while lfs.attributes(("%s/before-%d"):format(run.dir, number)) do number = number + 1 end
+  local to = ("%s/before-%d"):format(run.dir, number)
+  if not lfs.mkdir(to) then return end
+  for _, name in ipairs { "run.h5", "best.h5" } do os.rename(run.dir .. "/" .. name, to .. "/" .. name) end
+  for _, c in ipairs(found) do os.rename(c.path, to .. "/" .. c.path:match("[^/]*$")) end
+  say("an unfinished run was in '%s'; it is now in '%s'", run.dir, to)
+end
+
 local function start(run, context)
+  set_aside(run)
   local log, why = runlog.create(run.dir, { config = run.config })
   if not log then core.raise("train: " .. why) end
   run.log = log

@@ -4,8 +4,8 @@
 --   s:rate(base_lr, t)      -- t in epochs from 0, fractions allowed: 2.5 is half-way in the third
 --
 -- Each is a pure function of t, so resuming needs no state; plateau alone observes a metric and keeps
--- state (state_dict, load_state_dict; a warmup passes both on to what comes after it).  trit.train asks once per step.  Optimizers with several
--- groups are scaled by rate(base) / base.
+-- state (state_dict, load_state_dict; a warmup passes both on to what comes after it).  trit.train asks
+-- once per step.  Optimizers with several groups are scaled by rate(base) / base.
 
 local core = require "trit.core"
 

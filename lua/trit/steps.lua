@@ -133,7 +133,8 @@ function steps.new(o)
     parameters = o.model:parameters() }
   s.mode = o.threshold_optimizer and (o.mode or "sequential") or "plain"
   if not modes[s.mode] then
-    error(("train: schedule_mode is %q but must be sequential, joint or alternate"):format(tostring(s.mode)), 3)
+    error(("train: schedule_mode is %q but must be sequential, joint or alternate"):format(
+      tostring(s.mode)), 3)
   end
   return setmetatable(s, Steps)
 end

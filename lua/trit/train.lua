@@ -29,9 +29,9 @@ local known = { -- option -> doc; an option not listed here is an error
   out = "run directory", label = "name shown", log = "false: no run file",
   quiet = "no progress", hooks = "{ step = f, epoch = f }", config = "extra fields of the run file",
   histogram_every = "epochs between weight histograms", max_steps = "stop early (smoke runs)",
-  checkpoint_every = "epochs, or { epochs =, steps =, seconds = }; false: none (default: every epoch, and \
-every 600 seconds within one)",
+  checkpoint_every = "epochs, or { epochs =, steps =, seconds = }; false: none (default: 1, seconds 600)",
   resume = "go on with the run in the directory (default: as trit run --resume says)",
+  state = "{ name = object } of the script that change in training: have state_dict, load_state_dict",
 }
 
 local now = core.io_clock
@@ -137,7 +137,8 @@ local function log_layers(run, epoch)
 end
 
 local function new_cursor(epoch)
-  return { epoch = epoch, batch = 0, trained = false, loss = 0, correct = 0, count = 0, seconds = 0, wait = 0 }
+  return { epoch = epoch, batch = 0, trained = false, loss = 0, correct = 0, count = 0, seconds = 0,
+    wait = 0 }
 end
 
 local function show(run, c, began, count)
@@ -246,7 +247,7 @@ local function new_run(o)
     label = o.label or "train", hooks = o.hooks or {}, quiet = o.quiet, step = 0,
     histogram_every = o.histogram_every or 1, schedule = o.schedule, max_steps = o.max_steps,
     cursor = new_cursor(1), result = { best_top1 = 0 }, complete = o.epochs < 1, began = now(),
-    waited = o.data:wait_seconds(), checkpoint_seconds = 0,
+    waited = o.data:wait_seconds(), state = o.state or {}, checkpoint_seconds = 0,
     spent = { seconds = 0, log_seconds = 0, checkpoint_seconds = 0, data_wait_seconds = 0 } }, Run)
   local loss = o.loss or function(logits, y)
     return core.ops.cross_entropy(logits, y, { label_smoothing = o.label_smoothing or 0 })

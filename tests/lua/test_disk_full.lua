@@ -21,11 +21,13 @@ local dir = assert(uv.fs_mkdtemp((os.getenv("TMPDIR") or "/tmp") .. "/trit-full-
 local disk = dir .. "/disk"
 uv.os_setenv("TRIT_CACHE", dir .. "/cache")
 
-local function mount(options) return (os.execute(("mount -t tmpfs -o %s tmpfs '%s' 2>/dev/null"):format(options, disk))) end
+local function mount(options)
+  return (os.execute(("mount -t tmpfs -o %s tmpfs '%s' 2>/dev/null"):format(options, disk)))
+end
 
 local function run(out, more)
-  local process = spawn.start(source .. "/trit", { "run", source .. "/tests/tools/short_run.lua", "--out", out,
-    "--quiet", more })
+  local process = spawn.start(source .. "/trit", { "run", source .. "/tests/tools/short_run.lua", "--out",
+    out, "--quiet", more })
   assert.is_true(process:wait(PATIENCE), "the run did not end")
   return process
 end

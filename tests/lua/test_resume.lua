@@ -76,9 +76,9 @@ local told
 local function train(o)
   local real = io.stderr
   told = ""
-  io.stderr = { write = function(_, text) told = told .. text end, flush = function() end }
+  rawset(io, "stderr", { write = function(_, text) told = told .. text end, flush = function() end })
   local ok, result = pcall(trit.train, o)
-  io.stderr = real
+  rawset(io, "stderr", real)
   return ok, result
 end
 
@@ -287,6 +287,46 @@ describe("a training", function()
     assert.matches("goes on after step 0", told)
   end)
 
+  it("does not overwrite an unfinished run", function()
+    local at = place()
+    train(options("tga", at, { hooks = raise_at(9) }))
+    assert(train(options("tga", at)))
+    assert.matches("an unfinished run was in .*it is now in '.*/before%-1'", told)
+    same(whole.tga, at)
+    assert(train(options("tga", at .. "/before-1", { resume = true })))
+    assert.matches("goes on after step 6", told)
+    same(whole.tga, at .. "/before-1")
+    assert(train(options("tga", at)))
+    assert.equal("", told) -- a complete one is replaced
+  end)
+
+  it("keeps what else the script names", function()
+    local function averaged(out, extra)
+      local o = options("ttq", out, extra)
+      local w = o.model:parameters()[1]
+      local ema = { mean = w:detach():clone(), n = 0 }
+      function ema.state_dict(e) return { tensors = { mean = e.mean }, n = e.n } end
+      function ema.load_state_dict(e, s) e.n = s.n e.mean:copy(s.tensors.mean) end
+      o.state, o.hooks = { ema = ema }, { step = function(run)
+        ema.n = ema.n + 1
+        ema.mean:copy(ema.mean * 0.9 + w:detach() * 0.1)
+        if extra and extra.stop == run.step then error("stop here") end
+      end }
+      o.stop = nil
+      return o, ema
+    end
+    local o, ema = averaged(place())
+    assert(train(o))
+    local at = place()
+    train((averaged(at, { stop = 9, checkpoint_every = { steps = 4 } })))
+    local again, other = averaged(at, { resume = true })
+    assert(train(again))
+    assert.matches("goes on after step 8", told)
+    assert.equal(ema.n, other.n)
+    assert.is_true(ema.mean:equal(other.mean))
+    same(o.out, at)
+  end)
+
   it("refuses when the run file lost records, or is being written", function()
     local at = place()
     train(options("tga", at, { hooks = raise_at(9), checkpoint_every = { steps = 1 } }))
@@ -329,8 +369,9 @@ describe("a training", function()
   end)
 
   it("checks checkpoint_every", function()
-    for wrong, sentence in pairs { often = "is a number of epochs", [-1] = "epochs must be a whole number from 1",
-      [{ step = 3 }] = 'has no field "step"', [{ seconds = 0 }] = "seconds must be a number above 0" } do
+    for wrong, sentence in pairs { often = "is a number of epochs",
+      [-1] = "epochs must be a whole number from 1", [{ step = 3 }] = 'has no field "step"',
+      [{ seconds = 0 }] = "seconds must be a number above 0" } do
       local ok, why = train(options("tga", nil, { log = false, checkpoint_every = wrong }))
       assert.is_false(ok)
       assert.matches(sentence, why, 1, true)

@@ -13,8 +13,9 @@ local PYTHON = "/usr/bin/python3"
 
 local has_tools = run("h5ls --version && h5dump --version")
 local has_h5py = run(PYTHON .. " -c 'import h5py'")
-if not has_tools then table.insert(stock.missing, "h5ls and h5dump are not installed: their part is left out") end
-if not has_h5py then table.insert(stock.missing, "h5py is not installed: its part is left out") end
+local function missing(what) table.insert(stock.missing, what .. " not installed: left out") end
+if not has_tools then missing("h5ls and h5dump are") end
+if not has_h5py then missing("h5py is") end
 
 -- Everything there is, data and attributes; prints the number of data sets.
 local READ = [=[
