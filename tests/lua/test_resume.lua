@@ -7,7 +7,9 @@ local lfs = require "lfs"
 local runfile = require "trit.runfile"
 local uv = require "luv"
 
-local dir = assert(uv.fs_mkdtemp((os.getenv("TMPDIR") or "/tmp") .. "/trit-resume-XXXXXX"))
+-- In memory where there is such a place: hundreds of small checkpoints wait for a disk otherwise.
+local shm = lfs.attributes("/dev/shm", "mode") == "directory" and "/dev/shm" or "/tmp"
+local dir = assert(uv.fs_mkdtemp((os.getenv("TMPDIR") or shm) .. "/trit-resume-XXXXXX"))
 uv.os_setenv("TRIT_CACHE", dir .. "/cache")
 
 local SPEC = "shapes10:train=120,test=40,size=16"
