@@ -52,8 +52,18 @@ Idle.__index = Idle
 
 local keeper = { check = function(every) return every and policy(every) end }
 
+local function check_state(what, object)
+  if not (object.state_dict and object.load_state_dict) then
+    core.raise(("train: %s has no state_dict and load_state_dict, so a checkpoint would lack it; give it "
+      .. "both, or set checkpoint_every = false"):format(what))
+  end
+end
+
 function keeper.new(run, every)
   if every == false or not run.log then return setmetatable({}, Idle) end
+  check_state("the optimizer", run.optimizer)
+  if run.threshold_optimizer then check_state("the threshold optimizer", run.threshold_optimizer) end
+  for name, object in pairs(run.state) do check_state("state." .. name, object) end
   run.saved = core.io_clock()
   return setmetatable({ run = run, every = policy(every), watch = signals.watch() }, Keeper)
 end

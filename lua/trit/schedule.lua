@@ -136,6 +136,7 @@ end
 function Plateau:rate(base) return math.max(base * self.scale, self.options.min_lr) end
 
 local function better(o, value, best)
+  if value ~= value then return false end -- NaN is no improvement, not even as the first
   if not best then return true end
   if o.mode == "max" then return value > best * (1 + o.threshold) end
   return value < best * (1 - o.threshold)

@@ -329,6 +329,12 @@ describe("a training", function()
     same(o.out, at)
   end)
 
+  it("names an object that cannot be saved", function()
+    local ok, why = train(options("tga", place(), { state = { ema = {} } }))
+    assert.is_false(ok)
+    assert.matches("state.ema has no state_dict and load_state_dict", why, 1, true)
+  end)
+
   it("refuses when the run file lost records, or is being written", function()
     local at = place()
     train(options("tga", at, { hooks = raise_at(9), checkpoint_every = { steps = 1 } }))

@@ -52,8 +52,8 @@ local function same(a, b)
 end
 
 local kinds = {
-  float = { "--method", "float", "--accumulate", "2" },
-  tga = { "--method", "tga" },
+  float = { "--method", "float", "--accumulate", "2", "--every", "7" },
+  tga = { "--method", "tga", "--every", "4" },
 }
 
 describe("trit run", function()

@@ -1,4 +1,4 @@
--- A training of a few seconds, as a user's script has it: nothing in it knows of checkpoints.
+-- A training of a few seconds, as a user's script has it: nothing in it knows of going on.
 --   trit run tests/tools/short_run.lua --method tga --out DIR
 local trit = require "trit"
 
@@ -7,6 +7,7 @@ local p = trit.params {
   accumulate = { 1, doc = "batches per update" },
   epochs = { 3, doc = "passes over the training images" },
   images = { 480, doc = "training images" },
+  every = { 0, doc = "steps between checkpoints; 0: as usual" },
   pause = { 0.0, doc = "seconds of idle computing in each step" },
 }
 
@@ -23,4 +24,4 @@ end
 
 trit.train { model = net, data = data, optimizer = optimizer, lr_th = 0.01, epochs = p.epochs,
   accumulate = p.accumulate, schedule = trit.schedule.cosine { epochs = p.epochs },
-  hooks = { step = pause } }
+  hooks = { step = pause }, checkpoint_every = p.every > 0 and { steps = p.every } or nil }

@@ -3,7 +3,10 @@
 local run = { name = "run", group = "train", raw = true, summary = "run one experiment script" }
 
 run.epilog = "Every field the script declares with trit.params is an option, --NAME VALUE;\n" ..
-  "`trit run SCRIPT.lua --help` lists them.  The last line of stdout is the run directory."
+  "`trit run SCRIPT.lua --help` lists them.  The last line of stdout is the run directory.\n\n" ..
+  "Ctrl-C, SIGTERM and SIGUSR1 save at the next step and end with status 75 (a second Ctrl-C\n" ..
+  "ends at once).  After that, or a crash, the same command with --resume goes on, to the bits\n" ..
+  "of a run that never stopped."
 
 function run.setup(parser)
   parser:argument("script", "the experiment")
