@@ -196,7 +196,7 @@ local function complete(run, state, c)
   return "complete"
 end
 
-local function go_on(run, c)
+local function go_on(run, state, c)
   local log, why = runlog.resume(run.dir, c.meta.run.rows)
   if not log then refuse(run, "%s", why) end
   run.log = log
@@ -204,6 +204,7 @@ local function go_on(run, c)
   if not ok then refuse(run, "%s: %s", c.path, failure) end
   log:codes(take(c.state, "codes"))
   log:charge(run.spent.log_seconds)
+  log:attr("resumes", (state.resumes or 0) + 1)
   if c.meta.run.best_here then assert(checkpoint.mark_best(c.path)) end
   say("'%s' goes on after step %d, epoch %d", run.dir, run.step, run.cursor.epoch)
   return "resumed"
@@ -227,7 +228,7 @@ function resume.open(run, context, wanted)
   run.id = state.run_id
   local c = newest(run)
   if state.status == "complete" and (not c or c.meta.run.complete) then return complete(run, state, c) end
-  if c then return go_on(run, c) end
+  if c then return go_on(run, state, c) end
   say("'%s' ended before its first checkpoint: it starts from the beginning", run.dir)
   start(run, context)
   return "fresh"

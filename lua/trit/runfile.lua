@@ -79,8 +79,8 @@ local function writer_alive(path, hostname)
 end
 
 --- State of the run: { status, message, live (true, false, or nil = unknown), created, updated,
--- hostname, elapsed (seconds, at the last status), run_id, ended, and of logging, checkpoints and waiting
--- for data log_seconds, log_percent, checkpoint_..., data_wait_... }.  A run that says "running" but
+-- hostname, elapsed (seconds, at the last status), run_id, ended, resumes, and of logging, checkpoints and
+-- waiting for data log_seconds, log_percent, checkpoint_..., data_wait_... }.  A run that says "running" but
 -- has no living writer is reported as "killed".
 function Run:status()
   local a, why = with(self.path, function(f) return f:attrs("") end)
@@ -94,7 +94,7 @@ function Run:status()
     elapsed = a.elapsed_seconds, log_seconds = a.log_seconds, run_id = a.run_id, ended = a.status_utc,
     log_percent = a.log_percent, checkpoint_seconds = a.checkpoint_seconds,
     checkpoint_percent = a.checkpoint_percent, data_wait_seconds = a.data_wait_seconds,
-    data_wait_percent = a.data_wait_percent,
+    data_wait_percent = a.data_wait_percent, resumes = a.resumes,
   }
 end
 

@@ -66,9 +66,18 @@ function kinds.groups()
       { momentum = 0.5 }) }
 end
 
+-- Every run has series of its script's own beside those of trit.train.
+local function note_step(run)
+  if run.log then run.log:record("/mine", { step = run.step, twice = 2 * run.step }) end
+end
+local function note_epoch(e)
+  if e.run.log then e.run.log:record("mine/epochs", { step = e.run.step, epoch = e.epoch }) end
+end
+
 local function options(kind, out, extra)
   local o = kinds[kind]()
   o.data, o.epochs, o.quiet, o.out = open(), EPOCHS, true, out
+  o.hooks = { step = note_step, epoch = note_epoch }
   for name, value in pairs(extra or {}) do o[name] = value end
   return o
 end
@@ -84,13 +93,15 @@ local function train(o)
   return ok, result
 end
 
-local function raise_at(step)
-  return { step = function(run) if run.step == step then error("stop here") end end }
+local function at_step(step, act)
+  return { epoch = note_epoch, step = function(run)
+    note_step(run)
+    if run.step == step then act() end
+  end }
 end
 
-local function signal_at(step, name)
-  return { step = function(run) if run.step == step then uv.kill(uv.os_getpid(), name) end end }
-end
+local function raise_at(step) return at_step(step, function() error("stop here") end) end
+local function signal_at(step, name) return at_step(step, function() uv.kill(uv.os_getpid(), name) end) end
 
 local function same(a, b)
   local found, count = compare.differences(a, b)
@@ -136,6 +147,7 @@ describe("a training", function()
       end
       local ok, result = train(options(kind, at, { resume = true }))
       assert.is_true(ok, result)
+      assert.equal(5, status(at).resumes)
       assert.equal(EPOCHS, result.epoch)
       same(out, at)
     end)
@@ -159,21 +171,18 @@ describe("a training", function()
   it("stops between test batches too", function()
     local at = place()
     local o = options("dropout_plateau", at)
-    local data = o.data
+    local data, armed = o.data, false
     o.data = setmetatable({ test = function()
       local iterator, state, control, pass = data:test()
       local count = 0
       return function(...)
         count = count + 1
-        if count == 2 and o.armed then uv.kill(uv.os_getpid(), "sigterm") end
+        if count == 2 and armed then uv.kill(uv.os_getpid(), "sigterm") end
         return iterator(...)
       end, state, control, pass
     end }, setmetatable({ __index = data }, { __index = getmetatable(data) }))
-    o.hooks = { step = function(run) o.armed = run.step == 2 * BATCHES end }
-    local armed = setmetatable({}, { __index = o })
-    for k, v in pairs(o) do armed[k] = v end
-    armed.armed = nil
-    local ok, why = train(armed)
+    o.hooks = at_step(2 * BATCHES, function() armed = true end)
+    local ok, why = train(o)
     assert.is_false(ok)
     assert.equal(75, why.exit, tostring(why))
     assert.is_true(checkpoint.load(at).meta.run.cursor.trained)
