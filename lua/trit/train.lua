@@ -316,8 +316,8 @@ function M.train(o)
   end
   local result = run.result
   result.dir, result.label = run.dir, run.label
+  o.model:train()
   if how ~= "complete" then
-    o.model:train()
     local ok, failure = xpcall(run_epochs, function(e)
       return os.getenv("TRIT_TRACE") and debug.traceback(e, 2) or e
     end, run, o, how == "fresh")
