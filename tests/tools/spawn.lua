@@ -46,6 +46,7 @@ end
 function Process:ended() return self.code ~= nil and self.open == 0 end
 
 function Process:wait(seconds)
+  uv.update_time() -- the loop may not have run for long, and timers count from its time
   local timer, over = uv.new_timer(), false
   if seconds then timer:start(math.floor(seconds * 1000), 0, function() over = true end) end
   while not self:ended() and not over do uv.run("once") end
