@@ -143,9 +143,8 @@ static trit_status create_file(const char *path, const char *config_json, trit_h
         status = trit_fail(TRIT_ERR_IO, "runlog: cannot rename '%s' to '%s'", temporary, path);
     if (status == TRIT_OK) status = trit_h5_renamed(f, path);
     if (status != TRIT_OK) {
-        trit_h5_close(f);
         unlink(temporary);
-        return status;
+        return trit_h5_close_after(f, status);
     }
     *out = f;
     return TRIT_OK;
@@ -193,13 +192,26 @@ trit_status trit_runlog_close(trit_runlog *log) {
     trit_status status = log->file ? trit_h5_flush(log->file) : TRIT_OK;
     for (int i = 0; i < log->n; i++) free_group(&log->group[i]);
     free(log->group);
-    trit_status closed = trit_h5_close(log->file);
+    status = trit_h5_close_after(log->file, status);
     trit_lock_release(log->lock);
     free(log);
-    return status != TRIT_OK ? status : closed;
+    return status;
 }
 
 /* ----------------------------------------------------------------------- resume */
+
+/* Up to where records stay: a count for each group, or the last step. */
+typedef struct {
+    int64_t step;
+    int n;
+    const trit_mark *marks; /* NULL: by step */
+} limit;
+
+static int64_t rows_marked(const limit *l, const char *path) {
+    for (int i = 0; i < l->n; i++)
+        if (strcmp(l->marks[i].group, path) == 0) return l->marks[i].rows;
+    return 0;
+}
 
 /* How many leading rows of `group`/step are not beyond `step`; all rows without such a series. */
 static trit_status rows_until(trit_h5 *f, const char *path, int64_t step, int64_t *rows) {
@@ -226,24 +238,45 @@ static trit_status shorten(trit_h5 *f, const char *path, int64_t rows) {
     return status;
 }
 
-/* Cut every series in and below a group to the rows its `step` allows, or to the shortest. */
-static trit_status rewind_group(trit_h5 *f, const char *path, int64_t step) {
+/* A record of which only some series reached the file does not count: the shortest decides. */
+static trit_status rows_allowed(trit_h5 *f, const char *path, const trit_h5_names *names,
+                                const limit *l, int64_t *rows) {
+    trit_h5_info info;
+    char name[1024];
+    int64_t shortest = INT64_MAX;
+    if (l->marks)
+        *rows = rows_marked(l, path);
+    else
+        TRIT_TRY(rows_until(f, path, l->step, rows));
+    for (int64_t i = 0; i < names->n; i++) {
+        snprintf(name, sizeof name, "%s/%s", path, names->s[i]);
+        TRIT_TRY(trit_h5_describe(f, name, NULL, &info));
+        if (info.growing && info.shape.dim[0] < shortest) shortest = info.shape.dim[0];
+    }
+    if (l->marks && shortest < *rows)
+        return trit_fail(TRIT_ERR_IO, "runlog: '%s' has %lld records of '%s', %lld are expected",
+                         trit_h5_path(f), (long long)(shortest < INT64_MAX ? shortest : 0), path,
+                         (long long)*rows);
+    if (shortest < *rows) *rows = shortest;
+    return TRIT_OK;
+}
+
+/* Cut every series in and below a group.  First look (cut = false), so that a refusal changes
+ * nothing. */
+static trit_status rewind_group(trit_h5 *f, const char *path, const limit *l, bool cut) {
     trit_h5_names names;
     trit_h5_info info;
     char name[1024];
     int64_t rows;
-    TRIT_TRY(rows_until(f, path, step, &rows));
     TRIT_TRY(trit_h5_list(f, path, &names));
-    trit_status status = TRIT_OK;
-    for (int pass = 0; pass < 2; pass++)
-        for (int64_t i = 0; i < names.n && status == TRIT_OK; i++) {
-            snprintf(name, sizeof name, "%s%s%s", path, path[0] ? "/" : "", names.s[i]);
-            status = trit_h5_describe(f, name, NULL, &info);
-            if (status != TRIT_OK) break;
-            if (pass == 0 && info.growing && info.shape.dim[0] < rows) rows = info.shape.dim[0];
-            if (pass == 1 && info.growing) status = shorten(f, name, rows);
-            if (pass == 1 && info.kind == TRIT_H5_GROUP) status = rewind_group(f, name, step);
-        }
+    trit_status status = rows_allowed(f, path, &names, l, &rows);
+    for (int64_t i = 0; i < names.n && status == TRIT_OK; i++) {
+        snprintf(name, sizeof name, "%s%s%s", path, path[0] ? "/" : "", names.s[i]);
+        status = trit_h5_describe(f, name, NULL, &info);
+        if (status != TRIT_OK) break;
+        if (info.growing && cut) status = shorten(f, name, rows);
+        if (info.kind == TRIT_H5_GROUP) status = rewind_group(f, name, l, cut);
+    }
     trit_h5_names_free(&names);
     return status;
 }
@@ -256,12 +289,15 @@ static trit_status last_wall_time(trit_h5 *f, double *seconds) {
     return trit_h5_read_rows(f, "train/wall_time", TRIT_H5_F64, info.count - 1, 1, seconds);
 }
 
-trit_status trit_runlog_resume(const char *path, int64_t step, trit_runlog **out) {
+trit_status trit_runlog_resume(const char *path, int64_t step, int n, const trit_mark *marks,
+                               trit_runlog **out) {
     trit_runlog *log;
+    const limit l = {step, n, marks};
     *out = NULL;
     TRIT_TRY(new_log(path, &log));
     trit_status status = trit_h5_open(path, 'a', &log->file);
-    if (status == TRIT_OK) status = rewind_group(log->file, "", step);
+    if (status == TRIT_OK) status = rewind_group(log->file, "", &l, false);
+    if (status == TRIT_OK) status = rewind_group(log->file, "", &l, true);
     if (status == TRIT_OK) status = last_wall_time(log->file, &log->before);
     if (status == TRIT_OK) status = trit_runlog_status(log, "running", "");
     if (status != TRIT_OK) {

@@ -34,7 +34,5 @@ local schedule = trit.schedule.warmup { epochs = 1,
 
 local result = trit.train { model = net, data = data, optimizer = optimizer, schedule = schedule,
   epochs = p.epochs, lr_th = p.lr_th, schedule_mode = p.mode, label = p.method }
-trit.checkpoint.save(result.dir, { tensors = net:state_dict(),
-  meta = { top1 = result.top1, model = p.model, method = p.method } })
 print(("%s: top-1 %.2f %% (best %.2f %%), zeros %.1f %%, %.2f bits, %.0f s"):format(p.method,
   100 * result.top1, 100 * result.best_top1, 100 * result.zeros, result.bits, result.seconds))

@@ -79,7 +79,8 @@ local function writer_alive(path, hostname)
 end
 
 --- State of the run: { status, message, live (true, false, or nil = unknown), created, updated,
--- hostname, elapsed (seconds, at the last status), log_seconds }.  A run that says "running" but
+-- hostname, elapsed (seconds, at the last status), run_id, ended, resumes, and of logging, checkpoints and
+-- waiting for data log_seconds, log_percent, checkpoint_..., data_wait_... }.  A run that says "running" but
 -- has no living writer is reported as "killed".
 function Run:status()
   local a, why = with(self.path, function(f) return f:attrs("") end)
@@ -90,7 +91,10 @@ function Run:status()
     status = a.status == "running" and live == false and "killed" or a.status,
     message = a.status_message, live = live, created = a.created_utc, hostname = a.hostname,
     updated = lfs.attributes(self.path, "modification"),
-    elapsed = a.elapsed_seconds, log_seconds = a.log_seconds,
+    elapsed = a.elapsed_seconds, log_seconds = a.log_seconds, run_id = a.run_id, ended = a.status_utc,
+    log_percent = a.log_percent, checkpoint_seconds = a.checkpoint_seconds,
+    checkpoint_percent = a.checkpoint_percent, data_wait_seconds = a.data_wait_seconds,
+    data_wait_percent = a.data_wait_percent, resumes = a.resumes,
   }
 end
 
@@ -99,6 +103,11 @@ function Run:config()
   return with(self.path, function(f)
     return assert(json.decode(f:read_strings("config")[1]))
   end)
+end
+
+--- A text of the file, such as "script"; nil when there is none.
+function Run:text(path)
+  return with(self.path, function(f) return f:exists(path) and f:read_strings(path)[1] end) or nil
 end
 
 --- Attributes of /env: versions, processor, instruction set, threads.

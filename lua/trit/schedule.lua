@@ -4,8 +4,8 @@
 --   s:rate(base_lr, t)      -- t in epochs from 0, fractions allowed: 2.5 is half-way in the third
 --
 -- Each is a pure function of t, so resuming needs no state; plateau alone observes a metric and keeps
--- state (state_dict, load_state_dict).  trit.train asks once per step.  Optimizers with several
--- groups are scaled by rate(base) / base.
+-- state (state_dict, load_state_dict; a warmup passes both on to what comes after it).  trit.train asks
+-- once per step.  Optimizers with several groups are scaled by rate(base) / base.
 
 local core = require "trit.core"
 local options = require "trit.options"
@@ -17,6 +17,23 @@ Schedule.__index = Schedule
 
 --- The learning rate at time t for base learning rate `base`.
 function Schedule:rate(base, t) return self.formula(self.options, base, t) end
+
+--- Report the metric of the epoch that just ended; only plateau listens.
+function Schedule:observe(value)
+  if self.options.after then self.options.after:observe(value) end
+end
+
+--- Does the rate depend on what was observed?
+function Schedule:listens() return self.options.after ~= nil and self.options.after:listens() end
+
+--- What a checkpoint must keep.
+function Schedule:state_dict()
+  return self.options.after and self.options.after:state_dict() or {}
+end
+
+function Schedule:load_state_dict(state)
+  if self.options.after then self.options.after:load_state_dict(state) end
+end
 
 function Schedule:describe()
   local given = {}
@@ -154,9 +171,12 @@ function schedule.plateau(given)
   return setmetatable({ name = "plateau", options = o, scale = 1, bad = 0, rest = 0 }, Plateau)
 end
 
+function Plateau.listens() return true end
+
 function Plateau:rate(base) return math.max(base * self.scale, self.options.min_lr) end
 
 local function better(o, value, best)
+  if value ~= value then return false end -- NaN is no improvement, not even as the first
   if not best then return true end
   if o.mode == "max" then return value > best * (1 + o.threshold) end
   return value < best * (1 - o.threshold)

@@ -43,7 +43,7 @@ function Following.__tostring(f) return tostring(f.schedule) end
 --- A schedule that gives what `schedule` gives and tells the quantizers of `net` the progress, t of
 -- `epochs`.  Needed by quantizers with a schedule of their own (inq, rpr, ste = "annealed", delays).
 function schemes.follow(net, schedule, epochs)
-  if schedule.observe then core.raise("schemes.follow: plateau has no end; give a schedule of time") end
+  if schedule:listens() then core.raise("schemes.follow: plateau has no end; give a schedule of time") end
   return setmetatable({ net = net, schedule = schedule, epochs = epochs }, Following)
 end
 

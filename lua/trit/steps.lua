@@ -140,19 +140,59 @@ function modes.plain(s, x, y)
   return value, logits
 end
 
+local Steps = {}
+Steps.__index = Steps
+function Steps.__call(s, x, y) return modes[s.mode](s, x, y) end
+
+--- What lies between steps: tensors (while a group of `accumulate` is under way, the gradients added up so
+-- far, by name, and the batches held), counts.
+function Steps:state_dict()
+  local tensors = {}
+  if (self.pending or 0) > 0 then
+    for _, list in ipairs { self.parameters, self.thresholds } do
+      for i, name in ipairs(list.names) do tensors[name] = list[i].grad end
+    end
+    for i, batch in ipairs(self.held) do
+      tensors[("held.%d.x"):format(i)], tensors[("held.%d.y"):format(i)] = batch.x, batch.y
+    end
+  end
+  return tensors, { pending = self.pending, count = self.count }
+end
+
+-- As data give images: the same layout, the same sums in the same order.
+local function images(x)
+  if #x:shape() ~= 4 then return x end
+  return core.zeros(x:shape(), { layout = "channels_last" }):copy(x)
+end
+
+function Steps:load_state_dict(tensors, counts)
+  self.pending, self.count, self.held = counts.pending, counts.count, {}
+  for _, list in ipairs { self.parameters, self.thresholds } do
+    for i, name in ipairs(list.names) do
+      if tensors[name] then list[i].grad = tensors[name] end
+    end
+  end
+  local k = 1
+  while tensors[("held.%d.x"):format(k)] do
+    self.held[k] = { x = images(tensors[("held.%d.x"):format(k)]), y = tensors[("held.%d.y"):format(k)] }
+    k = k + 1
+  end
+end
+
 --- steps.new { model =, loss =, optimizer =, threshold_optimizer =, mode =, bn_first_pass =, accumulate =,
--- clip_norm =, where = function giving " at ..." for errors } -> function (x, y) -> loss, logits,
--- loss of the threshold pass.
+-- clip_norm =, where = function giving " at ..." for errors } -> s; s(x, y) -> loss, logits, loss of the
+-- threshold pass.
 function steps.new(o)
   local s = { model = o.model, loss = o.loss, optimizer = o.optimizer,
     threshold_optimizer = o.threshold_optimizer, bn_first_pass = o.bn_first_pass or "update",
     accumulate = o.accumulate or 1, clip_norm = o.clip_norm, where = o.where,
     parameters = o.model:parameters(), thresholds = o.model:thresholds(), held = {} }
-  local mode = o.threshold_optimizer and (o.mode or "sequential") or "plain"
-  if not modes[mode] then
-    error(("train: schedule_mode is %q but must be sequential, joint or alternate"):format(tostring(mode)), 3)
+  s.mode = o.threshold_optimizer and (o.mode or "sequential") or "plain"
+  if not modes[s.mode] then
+    error(("train: schedule_mode is %q but must be sequential, joint or alternate"):format(
+      tostring(s.mode)), 3)
   end
-  return function(x, y) return modes[mode](s, x, y) end
+  return setmetatable(s, Steps)
 end
 
 return steps

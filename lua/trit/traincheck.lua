@@ -1,4 +1,4 @@
---- What trit.train looks at before it begins, and what it writes down about the options it was given.
+--- What trit.train looks at before it begins.
 
 local options = require "trit.options"
 
@@ -59,28 +59,6 @@ function traincheck.check(o, known)
   check_values(o)
   check_data(o.data)
   check_optimizer(o.model, o.optimizer)
-end
-
-local function describe(thing) return thing and thing.describe and thing:describe() or nil end
-
---- Fields of the run file's config that say what was asked for.
-function traincheck.describe(o, run)
-  local ours = getmetatable(o.data) and getmetatable(o.data).__name == "trit.data"
-  return { schedule = describe(o.schedule), threshold_optimizer = describe(run.threshold_optimizer),
-    lr_th = o.lr_th, bn_first_pass = o.bn_first_pass or "update", accumulate = o.accumulate or 1,
-    clip_norm = o.clip_norm, label_smoothing = o.label_smoothing or 0, max_steps = o.max_steps,
-    histogram_every = o.histogram_every or 1, loss = o.loss and "of the script" or "cross_entropy",
-    data_spec = ours and o.data.spec or nil, data_options = ours and o.data.options or nil,
-    data_augment = ours and o.data.augment or nil, data_checksum = ours and o.data:checksum() or nil }
-end
-
---- The text of the running script, "" when there is none to read.
-function traincheck.script_text(context)
-  local file = context.script and context.script ~= "-" and io.open(context.script)
-  if not file then return "" end
-  local text = file:read("a")
-  file:close()
-  return text or ""
 end
 
 return traincheck

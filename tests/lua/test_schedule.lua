@@ -109,4 +109,21 @@ describe("a schedule", function()
     assert.are.equal(a:rate(1), b:rate(1))
     assert.is_true(a:rate(1) < 1)
   end)
+
+  it("takes NaN for no improvement", function()
+    local s = schedule.plateau { patience = 1, factor = 0.5 }
+    for _, v in ipairs { 0 / 0, 2, 0 / 0, 0 / 0 } do s:observe(v) end
+    assert.are.equal(2, s.best)
+    assert.are.equal(0.5, s:rate(1))
+  end)
+
+  it("hands what a warmup observes to the schedule after it", function()
+    local function warm() return schedule.warmup { epochs = 1, after = schedule.plateau { patience = 0 } } end
+    local a, b = warm(), warm()
+    for _, v in ipairs { 1, 1 } do a:observe(v) end
+    b:load_state_dict(a:state_dict())
+    assert.are.equal(0.1, a:rate(1, 2))
+    assert.are.equal(0.1, b:rate(1, 2))
+    schedule.cosine { epochs = 2 }:observe(1) -- listens to nothing
+  end)
 end)

@@ -6,6 +6,7 @@ local options = require "trit.options"
 local Module = require "trit.nn.module"
 
 local Dropout = Module.class("dropout")
+Dropout.counters = { "calls" }
 
 function Dropout:init(o)
   o = options.check("dropout", o, { "p", "seed" })

@@ -190,6 +190,20 @@ function Module:state_dict()
   return state
 end
 
+--- Numbers that count what a module did, such as calls that drew random numbers: a class names its fields
+-- in `counters`.  They belong to the training, not to the model.  Given a table, set them.
+function Module:counters_dict(state)
+  local all = {}
+  for prefix, m in self:named_modules() do
+    for _, field in ipairs(m.counters or {}) do
+      local name = prefix == "" and field or prefix .. "." .. field
+      if state and state[name] then rawset(m, field, state[name]) end
+      all[name] = rawget(m, field)
+    end
+  end
+  return all
+end
+
 local function sorted_keys(t)
   local keys = {}
   for k in pairs(t) do keys[#keys + 1] = k end
