@@ -189,6 +189,42 @@ function Run:histogram(name, row)
   end)
 end
 
+-- Names of the layers whose quantizer's options centre the cuts at mu; read once.
+local function centred_at_mean(run)
+  if not run.at_mean then
+    run.at_mean = {}
+    local config = run:config()
+    local layers = type(config) == "table" and type(config.layers) == "table" and config.layers or {}
+    for _, l in ipairs(layers) do
+      run.at_mean[l.name] = type(l.options) == "table" and l.options.center == "mean"
+    end
+  end
+  return run.at_mean
+end
+
+-- Where the cuts are centred; from the options where the records do not say.
+local function centre_of(run, name, layer, record)
+  if layer.center then return layer.center[record] end
+  return centred_at_mean(run)[name] and layer.mu and layer.mu[record] or 0
+end
+
+--- The two cuts of a layer at a record: low, high; nil for a float layer.
+-- layer: what run:layer(name) gave.
+function Run:cuts(name, layer, record)
+  local delta = record and layer.threshold and layer.threshold[record]
+  if type(delta) ~= "number" or delta ~= delta then return nil end
+  local centre = centre_of(self, name, layer, record)
+  return centre - delta, centre + delta
+end
+
+--- Share of zero codes at every record; nil for a float layer.
+function Run:zero_shares(layer)
+  if not layer.occupancy then return nil end
+  local shares = {}
+  for i = 1, layer.n do shares[i] = layer.occupancy[i][2] end
+  return shares
+end
+
 --- Names of the groups of series at the top: "train", "val", ...
 function Run:groups()
   return with(self.path, function(f)

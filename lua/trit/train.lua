@@ -118,6 +118,7 @@ local function config_of(o, run, context)
     quantizer = layers[1] and layers[#layers].quantizer, schedule_mode = run.mode, version = core.version,
     cpu = cpu, isa = core.isa(), threads = core.threads(), data = o.data.describe and o.data:describe(),
     optimizer = o.optimizer.describe and o.optimizer:describe() }
+  for k, v in pairs(require("trit.trained").record(o.model, o.data)) do config[k] = v end
   for k, v in pairs(o.config or {}) do config[k] = v end
   return config
 end
@@ -129,7 +130,7 @@ local function log_layers(run, epoch)
     if q then
       local stats = q:stats(m.weight)
       record.codes, record.threshold, record.scale = q:codes(), stats[1].delta, stats[1].scale
-      record.mu, record.sigma = stats[1].mu, stats[1].sigma
+      record.mu, record.sigma, record.center = stats[1].mu, stats[1].sigma, stats[1].center
     end
     run.log:layer(name, record)
   end

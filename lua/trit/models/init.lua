@@ -24,6 +24,7 @@ function models.create(name, options)
   end
   local net = makers[name](options or {})
   rawset(net, "model_name", name)
+  rawset(net, "model_options", options or {})
   return net
 end
 

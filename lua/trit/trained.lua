@@ -1,0 +1,137 @@
+--- trit.trained: a trained network back from its run directory.
+--
+--     local net, config, dataset = trained.load("runs/one")          -- newest whole checkpoint
+--     local net = trained.load("runs/one", { which = "best" })       -- best.h5
+--     local data = trained.open(dataset, { batch = 256, limit = 1000 })
+--
+-- What a run must have stored, and trit.train stores (trained.record):
+--
+--   config.model, config.model_options   name and options of a network of trit.models
+--   config.layers     { { name =, quantizer = "float" | name, options = }, ... } in the net's order
+--   config.dataset    { spec, options, mean, std, norm, classes, class_names, shape }: what
+--                     trit.data.open needs, and the normalisation the weights were trained with
+--   checkpoint        the net's state_dict, names as they are or under one group ("net/conv1.weight")
+--
+-- A quantizer defined in Lua must be defined in this process before its runs are loaded.
+local checkpoint = require "trit.checkpoint"
+local core = require "trit.core"
+local runfile = require "trit.runfile"
+
+local trained = {}
+
+local LOADER = { "batch", "size", "resize", "limit", "drop_last", "on_error" } -- options that are kept
+
+--- The part of a run's configuration that `load` and `open` need; trit.train adds it to config.
+function trained.record(model, data)
+  local out = { model_options = rawget(model, "model_options") }
+  if rawget(data, "spec") then
+    out.dataset = { spec = data.spec, kind = data.kind, options = data.options, mean = data.mean,
+      std = data.std, norm = data.norm, classes = data.classes, class_names = data.class_names,
+      shape = data.shape, augment = data.augment }
+  end
+  return out
+end
+
+-- The quantizers of config.layers, given to the layers they name.
+local function quantize(net, layers)
+  local quant = require "trit.quant"
+  local known, by_name = {}, {}
+  for _, name in ipairs(quant.list()) do known[name] = true end
+  for _, layer in ipairs(layers or {}) do by_name[layer.name] = layer end
+  for name, module in net:quantizable() do
+    local layer = by_name[name]
+    local kind = layer and layer.quantizer or "float"
+    if kind ~= "float" then
+      if not known[kind] then
+        return nil, ("layer '%s' has the quantizer \"%s\", which is not defined here"):format(name, kind)
+      end
+      module:set_quantizer(quant.create(kind, layer.options))
+    end
+  end
+  return net
+end
+
+--- The network a configuration describes, with fresh weights; nil and a sentence if it cannot be made.
+function trained.build(config)
+  local models, known = require "trit.models", false
+  for _, name in ipairs(models.list()) do known = known or name == config.model end
+  if not known then
+    return nil, ("its network \"%s\" is not one of trit.models, so it cannot be made again")
+      :format(tostring(config.model))
+  end
+  if type(config.model_options) ~= "table" then
+    return nil, "its configuration has no model_options: the network cannot be made again"
+  end
+  return quantize(models.create(config.model, config.model_options), config.layers)
+end
+
+-- The group of a checkpoint that holds the net's tensors: "" or "net/", found by a name of the net.
+local function prefix_of(tensors, name)
+  if tensors[name] then return "" end
+  local found
+  for key in pairs(tensors) do
+    local prefix = key:sub(1, -#name - 1)
+    if prefix:match("/$") and key:sub(-#name) == name and (not found or #prefix < #found) then
+      found = prefix
+    end
+  end
+  return found
+end
+
+local function state_of(tensors, net)
+  local mine, state = net:state_dict(), {}
+  local first = next(mine)
+  local prefix = first and prefix_of(tensors, first)
+  if not prefix then return nil, ("its checkpoint has no tensor \"%s\""):format(tostring(first)) end
+  for key, tensor in pairs(tensors) do
+    local name = key:sub(#prefix + 1)
+    local quantizer = name:match("^[^/]*%.quantizer%.[^/]*$")
+    if key:sub(1, #prefix) == prefix and (mine[name] or quantizer) then state[name] = tensor end
+  end
+  return state
+end
+
+--- A trained network.
+-- path: run directory or run.h5.  options: which = "best" takes best.h5 instead of the newest
+-- checkpoint.
+-- Returns the net in evaluation mode, the run's config, its dataset (for trained.open), and a note
+-- about damaged checkpoints passed over, or nil; or nil and a sentence.
+function trained.load(path, options)
+  local run, why = runfile.open(path)
+  if not run then return nil, why end
+  local function refuse(reason) return nil, ("cannot load '%s': %s"):format(run.dir, tostring(reason)) end
+  local config, message = run:config()
+  if not config then return refuse(message) end
+  local net, reason = trained.build(config)
+  if not net then return refuse(reason) end
+  local saved, missing = checkpoint.load(run.dir, options and options.which)
+  if not saved then return refuse(missing) end
+  local state, lacking = state_of(saved.tensors, net)
+  if not state then return refuse(lacking) end
+  local ok, failure = pcall(net.load_state_dict, net, state)
+  if not ok then return refuse(failure) end
+  return net:eval(), config, config.dataset or {}, saved.note
+end
+
+--- The data set of a run, normalised as in training and without augmentation.
+-- changes: options of trit.data.open that differ (batch, limit, ...); spec: another set, which keeps the
+-- normalisation and the image size of the run.
+function trained.open(dataset, changes)
+  local options, spec = {}, dataset.spec
+  for _, name in ipairs(LOADER) do options[name] = dataset.options and dataset.options[name] end
+  if dataset.mean then options.mean, options.std = dataset.mean, dataset.std end
+  for name, value in pairs(changes or {}) do
+    if name == "spec" then
+      spec = value
+      if dataset.shape then options.size = dataset.shape[2] end
+    else
+      options[name] = value
+    end
+  end
+  if not spec then
+    core.raise("the run does not say which data it was trained on; name a data set")
+  end
+  return require("trit.data").open(spec, options)
+end
+
+return trained
