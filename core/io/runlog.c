@@ -42,7 +42,8 @@ struct trit_runlog {
     double began, before, cost; /* seconds: clock at start, run time before a resume, spent here */
 };
 
-/* What a series means.  Others are stored as they come, without attributes. */
+/* What a series means.  Others are stored as they come, without attributes.  A name written as
+ * "hist/NAME" means this only in a group called hist; "zeros" is a count there, elsewhere a share. */
 static const struct {
     const char *name, *units, *description;
     bool integer;
@@ -54,11 +55,12 @@ static const struct {
     {"lr", "", "learning rate of the weights", false},
     {"top1", "", "share (0..1) of images whose first guess is right", false},
     {"top5", "", "share (0..1) of images with the right class among the first five", false},
-    {"counts", "", "weights per bin, exact zeros included: edges[i] <= w < edges[i+1]", true},
+    {"hist/counts", "", "weights per bin, exact zeros included: edges[i] <= w < edges[i+1]", true},
     {"edges", "", "bin edges, fixed for the run", false},
-    {"zeros", "", "weights that are exactly zero", true},
-    {"under", "", "weights below the first edge", true},
-    {"over", "", "weights above the last edge", true},
+    {"hist/zeros", "", "weights that are exactly zero", true},
+    {"hist/under", "", "weights below the first edge", true},
+    {"hist/over", "", "weights above the last edge", true},
+    {"zeros", "", "share (0..1) of zero codes among the quantized weights", false},
     {"threshold", "", "cut on the weight axis: |w - center| <= threshold becomes zero", false},
     {"center", "", "middle between the two cuts on the weight axis", false},
     {"scale", "", "magnitude of a non-zero quantized weight", false},
@@ -73,9 +75,14 @@ static const struct {
     {"kurtosis", "", "m4 / m2^2 - 3 of the weights", false},
 };
 
-static int find_known(const char *name) {
-    for (int i = 0; i < (int)(sizeof known / sizeof *known); i++)
-        if (strcmp(known[i].name, name) == 0) return i;
+/* The row of `known` for a series of a group; -1: none. */
+static int find_known(const char *group, const char *name) {
+    const size_t length = strlen(group);
+    const bool hist = length >= 4 && strcmp(group + length - 4, "hist") == 0;
+    for (int i = 0; i < (int)(sizeof known / sizeof *known); i++) {
+        const bool inside = strncmp(known[i].name, "hist/", 5) == 0;
+        if (strcmp(known[i].name + (inside ? 5 : 0), name) == 0 && (hist || !inside)) return i;
+    }
     return -1;
 }
 
@@ -344,8 +351,7 @@ static trit_status find_group(trit_runlog *log, const char *path, group **out, b
     return TRIT_OK;
 }
 
-static trit_status describe_series(trit_h5 *f, const char *path, const char *name) {
-    const int k = find_known(name);
+static trit_status describe_series(trit_h5 *f, const char *path, int k) {
     if (k < 0) return TRIT_OK;
     if (known[k].units[0]) TRIT_TRY(attr(f, path, "units", known[k].units));
     return attr(f, path, "description", known[k].description);
@@ -362,20 +368,24 @@ static void convert(trit_h5_type type, int64_t n, const double *data, void *row)
     }
 }
 
-/* A new series in `f` at `path`, `rows` empty rows and then, if given, the first data. */
-static trit_status new_series(trit_h5 *f, const char *path, const trit_field *field, int64_t chunk,
+static int64_t chunk_of(const group *g) {
+    return strncmp(g->path, "layers/", 7) == 0 ? LAYER_CHUNK : RUN_CHUNK;
+}
+
+/* A new series of `g` in `f` at `path`, `rows` empty rows and then, if given, the first data. */
+static trit_status new_series(trit_h5 *f, const group *g, const char *path, const trit_field *field,
                               int64_t rows, bool with_data, trit_h5_series **out) {
-    const int k = find_known(field->name);
+    const int k = find_known(g->path, field->name);
     const trit_h5_type type = k >= 0 && known[k].integer ? TRIT_H5_I64 : TRIT_H5_F64;
     const int64_t width = field->width ? field->width : 1, total = rows + with_data;
     double *data = malloc((size_t)(total * width) * sizeof *data + 1);
     if (!data) return trit_fail(TRIT_ERR_MEM, "runlog: no memory for series '%s'", path);
     for (int64_t r = 0; r < total; r++)
         convert(type, width, r < rows ? NULL : field->data, data + r * width);
-    trit_status status = trit_h5_series_new(f, path, type, field->width,
-                                            field->width ? WIDE_CHUNK : chunk, total, data, out);
+    trit_status status = trit_h5_series_new(
+        f, path, type, field->width, field->width ? WIDE_CHUNK : chunk_of(g), total, data, out);
     free(data);
-    if (status == TRIT_OK) status = describe_series(f, path, field->name);
+    if (status == TRIT_OK) status = describe_series(f, path, k);
     return status;
 }
 
@@ -419,10 +429,6 @@ static trit_status plot_hints(trit_h5 *f, const group *g, int n, const trit_fiel
     return TRIT_OK;
 }
 
-static int64_t chunk_of(const group *g) {
-    return strncmp(g->path, "layers/", 7) == 0 ? LAYER_CHUNK : RUN_CHUNK;
-}
-
 /* First record of a group that is not in the file. */
 static trit_status graft_group(trit_runlog *log, group *g, int n, const trit_field *field) {
     trit_h5 *graft;
@@ -433,10 +439,11 @@ static trit_status graft_group(trit_runlog *log, group *g, int n, const trit_fie
         if (field[i].fixed) {
             status = trit_h5_write(graft, field[i].name, NULL, TRIT_H5_F64, 1, &field[i].width,
                                    field[i].data);
-            if (status == TRIT_OK) status = describe_series(graft, field[i].name, field[i].name);
+            if (status == TRIT_OK)
+                status = describe_series(graft, field[i].name, find_known(g->path, field[i].name));
             continue;
         }
-        status = new_series(graft, field[i].name, &field[i], chunk_of(g), 0, true, &s);
+        status = new_series(graft, g, field[i].name, &field[i], 0, true, &s);
         if (status == TRIT_OK) status = add_member(g, field[i].name, s);
     }
     if (status == TRIT_OK) status = plot_hints(graft, g, n, field);
@@ -482,7 +489,7 @@ static trit_status append_all(trit_runlog *log, group *g, int n, const trit_fiel
         char path[1024];
         if (field[i].fixed || find_series(g, field[i].name)) continue;
         snprintf(path, sizeof path, "%s/%s", g->path, field[i].name);
-        TRIT_TRY(new_series(log->file, path, &field[i], chunk_of(g), g->rows, false, &s));
+        TRIT_TRY(new_series(log->file, g, path, &field[i], g->rows, false, &s));
         TRIT_TRY(add_member(g, field[i].name, s));
     }
     trit_h5_series *step = NULL;
