@@ -43,7 +43,8 @@ struct trit_runlog {
 };
 
 /* What a series means.  Others are stored as they come, without attributes.  A name written as
- * "hist/NAME" means this only in a group called hist; "zeros" is a count there, elsewhere a share. */
+ * "hist/NAME" means this only in a group called hist: "zeros" is a count there, a share
+ * elsewhere. */
 static const struct {
     const char *name, *units, *description;
     bool integer;

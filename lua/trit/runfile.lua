@@ -149,16 +149,34 @@ function Run:series(group)
   return with(self.path, function(f) return read_series(f, group) end)
 end
 
---- Names of the logged layers, sorted by name with numbers in numeric order.
+-- Place of each layer in the network, from the configuration; empty when it does not say.
+local function network_order(f)
+  local text = f:exists("config") and f:read_strings("config")[1]
+  local config = text and json.decode(text)
+  local order = {}
+  for i, l in ipairs(type(config) == "table" and type(config.layers) == "table" and config.layers or {}) do
+    if type(l) == "table" and l.name then order[l.name] = i end
+  end
+  return order
+end
+
+--- Names of the logged layers in the order of the network, others after them by name with numbers in
+-- numeric order.
 function Run:layers()
+  local order
   local names, why = with(self.path, function(f)
+    order = network_order(f)
     return f:exists("layers") and f:list("layers") or {}
   end)
   if not names then return nil, why end
   local function key(name)
     return (name:gsub("%d+", function(d) return ("%08d"):format(tonumber(d)) end))
   end
-  table.sort(names, function(a, b) return key(a) < key(b) end)
+  table.sort(names, function(a, b)
+    local x, y = order[a] or math.huge, order[b] or math.huge
+    if x ~= y then return x < y end
+    return key(a) < key(b)
+  end)
   return names
 end
 

@@ -1,0 +1,236 @@
+--- The page: one HTML file with everything inside, readable without a network and without scripts.
+local color = require "trit.report.color"
+local detail = require "trit.report.detail"
+local differences = require "trit.report.differences"
+local figures = require "trit.report.figures"
+local json = require "trit.json"
+local runtable = require "trit.report.runtable"
+local svg = require "trit.report.svg"
+local term = require "trit.term"
+
+local page = {}
+
+-- Nothing may be fetched, whatever stands in a run's names.
+local POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
+
+local function asset(name)
+  local path = figures.directory() .. "/" .. name
+  local file = assert(io.open(path), "report: the file '" .. path .. "' is missing")
+  local text = file:read("a")
+  file:close()
+  return text
+end
+
+local function section(id, title, doc, content)
+  local parts = { svg.text("h2", { id = id .. "-h" }, title) }
+  if doc then parts[2] = svg.text("p", { class = "doc" }, doc) end
+  parts[#parts + 1] = content
+  return svg.tag("section", { id = id, ["aria-labelledby"] = id .. "-h" }, parts)
+end
+
+-- Facts at the head: the number, what it is.
+local function tile(value, label, note)
+  return svg.tag("div", { class = "tile" }, svg.text("dt", {}, label) .. svg.text("dd", {}, value) ..
+    (note and svg.text("dd", { class = "note" }, note) or ""))
+end
+
+local function best_run(data)
+  local best
+  for _, run in ipairs(data.runs) do
+    if run.top1 and run.top1 == run.top1 and (not best or run.top1 > best.top1) then best = run end
+  end
+  return best
+end
+
+local function states(data)
+  local count, words, order = {}, {}, { "complete", "running", "interrupted", "failed", "killed" }
+  for _, run in ipairs(data.runs) do count[run.status] = (count[run.status] or 0) + 1 end
+  for _, state in ipairs(order) do
+    if count[state] then words[#words + 1] = ("%d %s"):format(count[state], state) end
+  end
+  return table.concat(words, ", ")
+end
+
+local function tiles(data)
+  local best, out = best_run(data), {}
+  local one = #data.runs == 1
+  out[1] = tile(one and data.runs[1].status or ("%d"):format(#data.runs), one and "status" or "runs",
+    one and (data.runs[1].message ~= "" and data.runs[1].message or nil) or states(data))
+  if best then
+    out[#out + 1] = tile(term.percent(best.top1, 2), one and "top-1" or "best top-1", not one and best.name or
+      best.best and best.best > best.top1 and "best epoch " .. term.percent(best.best, 2) or nil)
+    if best.quantizer ~= "float" and best.zeros then
+      out[#out + 1] = tile(term.percent(best.zeros), one and "zeros" or "zeros of that run",
+        best.threshold and ("threshold %.2f sigma on average"):format(best.threshold) or nil)
+    end
+  end
+  local seconds = 0
+  for _, run in ipairs(data.runs) do seconds = seconds + (run.seconds or 0) end
+  out[#out + 1] = tile(term.span(seconds), one and "time" or "time of all runs", nil)
+  return svg.tag("dl", { class = "tiles" }, out)
+end
+
+local function legend(data)
+  local items = {}
+  for i, run in ipairs(data.runs) do
+    items[i] = svg.tag("li", {}, svg.tag("button", { type = "button", ["data-pin"] = run.key,
+      ["aria-pressed"] = "false", title = "highlight in all figures" },
+      svg.tag("span", { class = "chip " .. run.key }, "") .. svg.escape(run.name)))
+  end
+  return svg.tag("ul", { class = "legend", ["aria-label"] = "Runs" }, items)
+end
+
+-- Which option the colours of many runs stand for, and the choice of another.
+local function color_bar(scheme)
+  local options = {}
+  for _, choice in ipairs(scheme.choices) do
+    options[#options + 1] = svg.text("option", { value = choice.name,
+      selected = choice.name == scheme.name and "selected" or false }, choice.title)
+  end
+  local ramp = {}
+  for i = 1, color.STEPS do ramp[i] = svg.tag("span", { class = "q" .. i }, "") end
+  return svg.tag("div", { class = "colorbar" }, svg.tag("label", {}, "colour by " ..
+    svg.tag("select", { id = "colorby" }, options)) .. svg.text("span", { id = "color-low" }, scheme.low) ..
+    svg.tag("span", { class = "ramp", ["aria-hidden"] = "true" }, ramp) ..
+    svg.text("span", { id = "color-high" }, scheme.high))
+end
+
+local function overview(data, scheme)
+  local out = {}
+  for _, figure in ipairs(figures.list("all")) do
+    local content = figures.draw(figure, data)
+    if content then
+      local key = scheme.choices and color_bar(scheme) or #data.runs > 1 and legend(data) or ""
+      if figure.name ~= "curves" then key = "" end
+      out[#out + 1] = section(figure.name, figure.title, figure.doc, key ..
+        svg.tag("div", { class = "figures" }, content))
+    end
+  end
+  return table.concat(out)
+end
+
+local function layer_legend(run)
+  local items, shade = {}, require("trit.report.fig_layers").color
+  for i, layer in ipairs(run.layers) do
+    items[i] = svg.tag("li", {}, svg.tag("span", { class = "chip", style = shade(i, #run.layers) }, "") ..
+      svg.escape(layer.name))
+  end
+  return svg.tag("ul", { class = "legend", ["aria-label"] = "Layers, from the first to the last" }, items)
+end
+
+-- One layer: its figures side by side.
+local function layer_card(data, run, layer, plan)
+  local h = detail.read(run, layer, plan)
+  if not h then return "" end
+  local drawings = {}
+  for _, figure in ipairs(figures.list("layer")) do
+    drawings[#drawings + 1] = figures.draw(figure, data, run, layer, h)
+  end
+  local facts = { ("%d weights"):format(h.weights) }
+  if layer.z then
+    facts[#facts + 1] = ("threshold %s σ"):format(term.number(layer.z[layer.n] or nil, "%.3f"))
+    facts[#facts + 1] = "zeros " .. term.percent(layer.zeros and layer.zeros[layer.n])
+  end
+  if layer.w then facts[#facts + 1] = "W " .. term.number(layer.w[layer.n], "%.4f") end
+  return svg.tag("article", { class = "layer" }, svg.tag("h5", {}, svg.text("code", {}, layer.name) ..
+    svg.text("small", {}, " " .. table.concat(facts, " · "))) ..
+    svg.tag("div", { class = "pair" }, drawings))
+end
+
+local function run_part(data, run, plan, open)
+  local parts = {}
+  for _, figure in ipairs(figures.list("run")) do
+    local content = figures.draw(figure, data, run)
+    if content then
+      parts[#parts + 1] = layer_legend(run) .. svg.tag("div", { class = "figures" }, content)
+    end
+  end
+  if plan.runs[run.key] then
+    local cards = {}
+    for i, layer in ipairs(run.layers) do cards[i] = layer_card(data, run, layer, plan) end
+    local text = table.concat(cards)
+    if text ~= "" then parts[#parts + 1] = svg.tag("div", { class = "layers" }, text) end
+  elseif #run.layers > 0 then
+    parts[#parts + 1] = svg.tag("p", {}, "The histograms of this run are left out to keep the file small; " ..
+      svg.text("code", {}, "trit report " .. run.dir) .. " shows them.")
+  end
+  if #parts == 0 then parts[1] = svg.tag("p", {}, "No layer has been logged yet.") end
+  local facts = run.top1 and ("  top-1 %s"):format(term.percent(run.top1, 2)) or ""
+  if run.quantizer ~= "float" and run.zeros then facts = facts .. ", zeros " .. term.percent(run.zeros) end
+  local summary = svg.tag("summary", {}, svg.tag("span", { class = "chip " .. run.key }, "") ..
+    svg.tag("h3", {}, svg.escape(run.name)) .. svg.text("span", { class = "facts" }, facts))
+  return svg.tag("details", { id = run.key, open = open and "open" or false, class = "run" }, summary ..
+    svg.tag("div", { class = "body" }, parts))
+end
+
+local function runs_part(data, plan)
+  local best, parts = best_run(data) or data.runs[1], {}
+  for i, run in ipairs(data.runs) do parts[i] = run_part(data, run, plan, run == best) end
+  local doc = "Ridges and maps show the weights over the epochs; what lies between the two cuts becomes 0 " ..
+    "and is pale."
+  return section("layers", "Weights of the layers", doc, table.concat(parts))
+end
+
+local function nav(sections)
+  local items = {}
+  for i, s in ipairs(sections) do
+    items[i] = svg.tag("li", {}, svg.text("a", { href = "#" .. s[1] }, s[2]))
+  end
+  return svg.tag("nav", { ["aria-label"] = "Sections" }, svg.tag("ul", {}, items))
+end
+
+local function head(data, scheme)
+  return "<head>" .. '<meta charset="utf-8"/>' ..
+    svg.tag("meta", { name = "viewport", content = "width=device-width, initial-scale=1" }) ..
+    svg.tag("meta", { ["http-equiv"] = "Content-Security-Policy", content = POLICY }) ..
+    svg.tag("meta", { name = "color-scheme", content = "light dark" }) ..
+    svg.text("title", {}, data.title .. " · trit report") ..
+    "<style>\n" .. asset("page.css") .. scheme.style .. "</style></head>"
+end
+
+-- What the script needs to know of the runs; no "<" of theirs may end the element early.
+local function script(data, scheme)
+  local list = {}
+  for i, run in ipairs(data.runs) do
+    list[i] = { k = run.key, n = run.name, t = run.top1, z = run.quantizer ~= "float" and run.zeros or nil }
+  end
+  local text = json.encode { runs = json.array(list), colors = scheme.choices and json.array(scheme.choices) }
+  text = text:gsub("<", "\\u003c")
+  return "<script>\nconst DATA = " .. text .. ";\n" .. asset("page.js") .. "</script>"
+end
+
+local function unreadable(data)
+  local items = {}
+  for i, row in ipairs(data.unreadable) do
+    items[i] = svg.text("li", {}, row.run .. ": " .. tostring(row.message))
+  end
+  if #items == 0 then return "" end
+  return svg.tag("p", {}, "Run files that could not be read:") .. svg.tag("ul", {}, items)
+end
+
+--- The page as text.  data: of trit.report.collect; when: date to print.
+function page.render(data, when)
+  svg.start()
+  local scheme, plan = color.scheme(data), detail.plan(data)
+  local sections = { { "table", "Runs" } }
+  local middle = overview(data, scheme)
+  for _, figure in ipairs(figures.list("all")) do
+    if middle:find('id="' .. figure.name .. '"', 1, true) then
+      sections[#sections + 1] = { figure.name, figure.title }
+    end
+  end
+  sections[#sections + 1] = { "layers", "Layers" }
+  sections[#sections + 1] = { "settings", "Settings" }
+  local header = svg.tag("header", {}, svg.tag("div", { class = "top" }, svg.text("h1", {}, data.title) ..
+    svg.tag("button", { type = "button", id = "theme", hidden = "hidden" }, "theme: auto")) ..
+    svg.text("p", { class = "doc" }, ("trit report, %s"):format(when)) .. tiles(data) .. unreadable(data))
+  local first = section("table", "Runs", nil, runtable.draw(data))
+  local last = section("settings", "Settings", nil, differences.draw(data))
+  local main = svg.tag("main", { id = "main" }, first .. middle .. runs_part(data, plan) .. last)
+  local skip = svg.tag("a", { class = "skip", href = "#main" }, "Skip to the runs")
+  local tip = svg.tag("div", { id = "tip", ["aria-hidden"] = "true", hidden = "hidden" }, "")
+  return "<!DOCTYPE html>\n" .. svg.tag("html", { lang = "en" }, head(data, scheme) .. svg.tag("body", {},
+    { skip, header, nav(sections), main, tip, script(data, scheme) })) .. "\n"
+end
+
+return page
