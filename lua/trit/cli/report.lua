@@ -64,10 +64,7 @@ local function save(path, text)
 end
 
 local function draw_figures(data, args, files)
-  local best = data.front[#data.front] or data.runs[1]
-  for _, run in ipairs(data.runs) do
-    if (run.top1 or -1) > (best.top1 or -1) then best = run end
-  end
+  local best = collect.best(data.runs) or data.runs[1]
   for _, kind in ipairs { "png", "pdf" } do
     local directory = args[kind]
     if directory then

@@ -15,6 +15,7 @@ local chart = {}
 local Chart = {}
 Chart.__index = Chart
 
+local DIGIT = 6.6 -- width of a figure in the font of the axes
 local DEFAULT = { width = 380, height = 236, left = 46, right = 12, top = 10, bottom = 36 }
 
 local function scale_of(axis, from, to)
@@ -22,69 +23,80 @@ local function scale_of(axis, from, to)
   return scale.linear(axis[1], axis[2], from, to, axis)
 end
 
+-- Columns that the axis' name, its numbers and the gaps between them take.
+local function label_room(s)
+  local longest = 0
+  for _, v in ipairs(s.ticks) do longest = math.max(longest, utf8.len(s.format(v))) end
+  return 20 + DIGIT * longest
+end
+
 function chart.new(o)
   local c = setmetatable({ title = o.title, desc = o.desc, caption = o.caption, parts = {}, class = o.class,
     xa = o.x, ya = o.y, heading = o.heading }, Chart)
   for name, value in pairs(DEFAULT) do c[name] = o[name] or value end
-  c.x = scale_of(o.x, c.left, c.width - c.right)
   c.y = scale_of(o.y, c.height - c.bottom, c.top)
+  c.left = math.max(c.left, label_room(c.y))
+  c.x = scale_of(o.x, c.left, c.width - c.right)
   return c
 end
 
 --- Ready SVG on top of what is there.
 function Chart:add(text) self.parts[#self.parts + 1] = text end
 
-local function classes(item, own) return item.key and own .. " s " .. item.key or own end
+-- Class of a mark: its own, and for a run's the key by which colour and highlighting reach it.
+local function classes(item, kind)
+  local text = kind
+  if item.class then text = text .. " " .. item.class end
+  if item.key then text = text .. " s " .. item.key end
+  return text
+end
 
---- A curve through { { x, y }, ... } in data units.  item: key (of a run, gives colour and
--- highlighting), name (for the tip), class.
+--- A curve through { { x, y }, ... } in data units.  item: key (of a run; its name is known to the page),
+-- or name, or index (of a layer, for colour and name), and class.
 function Chart:line(points, item)
   local list = {}
   for i, p in ipairs(points) do list[i] = { self.x(p[1]), self.y(p[2]) } end
   if #list == 1 then -- a line of one point is seen as a dot
     return self:dot(points[1][1], points[1][2], item)
   end
-  self:add(svg.tag("path", { class = classes(item, "line " .. (item.class or "")), d = svg.path(list),
-    ["data-n"] = item.name or false, style = item.style or false }))
+  self:add(svg.tag("path", { class = classes(item, "line"), d = svg.path(list),
+    ["data-n"] = not item.key and item.name or false, ["data-i"] = item.index or false }))
 end
 
 --- A dot.
 function Chart:dot(x, y, item)
-  self:add(svg.tag("circle", { class = classes(item, "dot " .. (item.class or "")), cx = self.x(x),
-    cy = self.y(y), r = item.r or 3.5, ["data-n"] = item.name or false, style = item.style or false }))
+  self:add(svg.tag("circle", { class = classes(item, "dot"), cx = self.x(x), cy = self.y(y),
+    r = item.r or 3.5, ["data-n"] = not item.key and item.name or false, ["data-i"] = item.index or false }))
 end
 
 local function axes(c)
-  local out, bottom, right = {}, c.height - c.bottom, c.width - c.right
-  local grid, labels = {}, {}
-  for _, v in ipairs(c.y.ticks) do
-    grid[#grid + 1] = { c.left, c.y(v) }
-    grid[#grid + 1] = { right, c.y(v) }
-    grid[#grid + 1] = false
-    labels[#labels + 1] = svg.text("text", { x = c.left - 6, y = c.y(v) + 3.5, ["text-anchor"] = "end" },
-      c.y.format(v))
+  local bottom, right = c.height - c.bottom, c.width - c.right
+  local grid, across, up = {}, {}, {}
+  for i, v in ipairs(c.y.ticks) do
+    table.move({ { c.left, c.y(v) }, { right, c.y(v) }, false }, 1, 3, #grid + 1, grid)
+    up[i] = { c.y(v), c.y.format(v) }
   end
-  out[1] = svg.tag("path", { class = "grid", d = svg.path(grid) })
-  for _, v in ipairs(c.x.ticks) do
-    labels[#labels + 1] = svg.text("text", { x = c.x(v), y = bottom + 14, ["text-anchor"] = "middle" },
-      c.x.format(v))
-  end
-  out[2] = svg.tag("path", { class = "base", d = svg.path { { c.left, bottom }, { right, bottom } } })
-  if c.xa.label then
-    labels[#labels + 1] = svg.text("text", { x = (c.left + right) / 2, y = c.height - 4, class = "label",
-      ["text-anchor"] = "middle" }, c.xa.label)
-  end
-  if c.ya.label then
-    local x, y = 10, (c.top + bottom) / 2
-    labels[#labels + 1] = svg.text("text", { x = x, y = y, class = "label", ["text-anchor"] = "middle",
-      transform = ("rotate(-90 %s %s)"):format(svg.coordinate(x), svg.coordinate(y)) }, c.ya.label)
-  end
-  out[3] = svg.tag("g", { class = "ticks" }, labels)
+  for i, v in ipairs(c.x.ticks) do across[i] = { c.x(v), c.x.format(v) } end
+  local out = { svg.tag("path", { class = "grid", d = svg.path(grid) }),
+    svg.tag("path", { class = "base", d = svg.path { { c.left, bottom }, { right, bottom } } }),
+    svg.ticks(up, { x = c.left - 6 }), svg.ticks(across, { y = bottom + 14 }),
+    chart.labels(c.xa.label, (c.left + right) / 2, c.height - 4, c.ya.label, (c.top + bottom) / 2) }
   return table.concat(out)
 end
 
---- A chart from its plain description: what `new` takes, and lines = { { points =, key =, name =, class =,
--- style = }, ... }, dots = { { x =, y =, ... }, ... }.  gnuplot draws from the same.
+--- Names of the axes: of the horizontal one at (x, y), of the vertical one turned, around `middle`.
+function chart.labels(across, x, y, up, middle)
+  local out = {}
+  if across then out[1] = svg.text("text", { x = x, y = y }, across) end
+  if up then
+    out[#out + 1] = svg.text("text", { transform = ("rotate(-90 10 %s)"):format(svg.coordinate(middle)),
+      x = 10, y = middle }, up)
+  end
+  return svg.tag("g", { class = "ticks" }, out)
+end
+
+--- A chart from its plain description: what `new` takes, and lines = { { points =, key =, name =, index =,
+-- class = }, ... }, dots = { { x =, y =, ... }, ... }.  gnuplot draws from the same.
 function chart.of(spec)
   local c = chart.new(spec)
   for _, item in ipairs(spec.lines or {}) do

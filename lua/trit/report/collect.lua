@@ -86,7 +86,8 @@ local function read_run(dir)
   end
   row.thresholds = mean_over_layers(row.layers, "z")
   row.flips = mean_over_layers(row.layers, "flips")
-  row.threshold = row.thresholds and row.thresholds[#row.thresholds]
+  local last = row.thresholds and row.thresholds[#row.thresholds]
+  row.threshold = last == last and last or nil
   return row
 end
 
@@ -136,6 +137,15 @@ local function name_runs(data, root)
   for _, run in ipairs(data.runs) do
     if not unique then run.name = run.path end
   end
+end
+
+--- The run of the greatest last top-1; nil when none has one.
+function collect.best(list)
+  local best
+  for _, run in ipairs(list) do
+    if run.top1 and run.top1 == run.top1 and (not best or run.top1 > best.top1) then best = run end
+  end
+  return best
 end
 
 --- Mark the runs that no other beats in both accuracy and zeros; returns them by rising zeros.

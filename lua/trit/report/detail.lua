@@ -1,6 +1,6 @@
 --- The histograms of layers, in as much detail as the report has room for.
 --
---     local plan = detail.plan(data)                    -- { bins, records, runs = set of keys }
+--     local plan = detail.plan(data, room, cost)        -- { bins, records, runs = set of keys }
 --     local h = detail.read(run, layer, plan)           -- { counts, edges, x, low, high } or nil
 --
 -- counts: rows of counts, one per record kept; x: their epochs; low, high: the cuts, or false.
@@ -9,18 +9,15 @@ local thin = require "trit.report.thin"
 
 local detail = {}
 
-local ROOM = 1100000 -- bytes for all histograms of a page that shall stay below 2 MB
-
--- Steps of detail, best first, with the bytes a layer takes (both pictures, measured, rounded up).
+-- Steps of detail, best first.
 local LADDER = {
-  { bins = 101, records = 24, bytes = 34000 }, { bins = 101, records = 12, bytes = 19000 },
-  { bins = 51, records = 12, bytes = 12000 }, { bins = 51, records = 8, bytes = 9000 },
-  { bins = 35, records = 8, bytes = 7000 }, { bins = 35, records = 6, bytes = 5600 },
-  { bins = 21, records = 6, bytes = 4600 }, { bins = 21, records = 4, bytes = 3800 },
+  { bins = 101, records = 24 }, { bins = 101, records = 12 }, { bins = 51, records = 12 },
+  { bins = 51, records = 8 }, { bins = 35, records = 8 }, { bins = 35, records = 5 },
+  { bins = 21, records = 5 }, { bins = 21, records = 3 },
 }
 
--- The runs worth a picture when there is no room for all: the front, then by accuracy.
-local function ranked(data)
+--- The runs worth a picture when there is no room for all: the front, then by accuracy.
+function detail.ranked(data)
   local list = table.move(data.runs, 1, #data.runs, 1, {})
   local place = {}
   for i, run in ipairs(list) do place[run] = i end
@@ -33,23 +30,22 @@ local function ranked(data)
   return list
 end
 
---- How much of the histograms fits; `left_out` runs have none.
-function detail.plan(data)
+--- How much of the histograms fits into `room` bytes.
+-- cost(step): bytes of one layer's pictures at a step of detail, on average.
+-- Returns { bins, records, runs = keys of the runs that are drawn, left_out = number of the others }.
+function detail.plan(data, room, cost)
   local layers = 0
   for _, run in ipairs(data.runs) do layers = layers + #run.layers end
-  local last = LADDER[#LADDER]
-  local chosen = last
+  local chosen, bytes
   for _, step in ipairs(LADDER) do
-    if layers * step.bytes <= ROOM then
-      chosen = step
-      break
-    end
+    chosen, bytes = step, cost(step)
+    if layers * bytes <= room then break end
   end
   local plan = { bins = chosen.bins, records = chosen.records, runs = {}, left_out = 0 }
   local used = 0
-  for _, run in ipairs(ranked(data)) do
-    used = used + #run.layers * chosen.bytes
-    if used <= ROOM or next(plan.runs) == nil then
+  for i, run in ipairs(detail.ranked(data)) do
+    used = used + #run.layers * bytes
+    if used <= room or i == 1 then
       plan.runs[run.key] = true
     else
       plan.left_out = plan.left_out + 1

@@ -2,7 +2,7 @@
 local scale = require "trit.report.scale"
 local thin = require "trit.report.thin"
 
-local POINTS = 120 -- of a curve
+local LINES, FEW, MANY = 4000, 20, 120 -- points of all runs' curves in a chart; of one curve
 
 -- What is drawn, if any run has it: values(run) -> x list, y list.
 local charts = {
@@ -28,10 +28,10 @@ local charts = {
     values = function(run) return run.train.x, run.train.lr end },
 }
 
-local function points_of(x, y)
+local function points_of(x, y, most)
   local list = {}
   for i = 1, math.min(#x, #y) do list[i] = { x[i], y[i] } end
-  return thin.mean(list, POINTS)
+  return thin.mean(list, most)
 end
 
 local function describe(kind, lines)
@@ -49,9 +49,10 @@ end
 
 local function spec_of(kind, data)
   local lines, xs, ys = {}, {}, {}
+  local most = math.max(FEW, math.min(MANY, LINES // #data.runs))
   for _, run in ipairs(data.runs) do
     local x, y = kind.values(run)
-    local points = x and y and points_of(x, y) or {}
+    local points = x and y and points_of(x, y, most) or {}
     if #points > 0 and not (kind.ternary and run.quantizer == "float") then
       lines[#lines + 1] = { points = points, key = run.key, name = run.name }
       for _, p in ipairs(points) do

@@ -31,7 +31,7 @@ local function cells(h)
       while k <= records and level(h.counts[k][b], most) == l do k = k + 1 end
       if l > 0 then
         paths[l] = paths[l] or {}
-        table.insert(paths[l], ("M%d %sh%d"):format(start - 1, svg.coordinate(bins - b + 0.5), k - start))
+        table.insert(paths[l], ("M%d %dh%d"):format(start - 1, bins - b, k - start))
       end
     end
   end
@@ -61,23 +61,14 @@ local function cut_lines(h, x, y)
 end
 
 local function axis(h, x, y)
-  local parts, bottom = {}, HEIGHT - BOTTOM
-  for _, v in ipairs(y.ticks) do
-    parts[#parts + 1] = svg.text("text", { x = LEFT - 6, y = y(v) + 3.5, ["text-anchor"] = "end" },
-      y.format(v))
+  local bottom, n = HEIGHT - BOTTOM, #h.counts
+  local up, across = {}, {}
+  for i, v in ipairs(y.ticks) do up[i] = { y(v), y.format(v) } end
+  for k = 1, n, math.max(1, math.ceil(n / 8)) do
+    across[#across + 1] = { x(k - 0.5), ("%.4g"):format(h.x[k]) }
   end
-  local n = #h.counts
-  local every = math.max(1, math.ceil(n / 8))
-  for k = 1, n, every do
-    parts[#parts + 1] = svg.text("text", { x = x(k - 0.5), y = bottom + 14, ["text-anchor"] = "middle" },
-      ("%.4g"):format(h.x[k]))
-  end
-  parts[#parts + 1] = svg.text("text", { x = (LEFT + WIDTH - RIGHT) / 2, y = HEIGHT - 4, class = "label",
-    ["text-anchor"] = "middle" }, "epoch")
-  local middle = (TOP + bottom) / 2
-  parts[#parts + 1] = svg.text("text", { x = 10, y = middle, class = "label", ["text-anchor"] = "middle",
-    transform = ("rotate(-90 10 %s)"):format(svg.coordinate(middle)) }, "weight")
-  return svg.tag("g", { class = "ticks" }, parts)
+  return svg.ticks(up, { x = LEFT - 6 }) .. svg.ticks(across, { y = bottom + 14 }) ..
+    chart.labels("epoch", (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, "weight", (TOP + bottom) / 2)
 end
 
 local function draw(_, _, layer, h)
@@ -86,7 +77,7 @@ local function draw(_, _, layer, h)
   local x = scale.linear(0, n, LEFT, WIDTH - RIGHT)
   local y = scale.linear(h.edges[1], h.edges[#h.edges], HEIGHT - BOTTOM, TOP)
   local map = svg.tag("svg", { x = LEFT, y = TOP, width = WIDTH - LEFT - RIGHT,
-    height = HEIGHT - TOP - BOTTOM, viewBox = ("0 0 %d %d"):format(n, bins),
+    height = HEIGHT - TOP - BOTTOM, viewBox = ("0 -.5 %d %d"):format(n, bins),
     preserveAspectRatio = "none", class = "cells" }, cells(h))
   return chart.element({ title = "Heat map of " .. layer.name, width = WIDTH, height = HEIGHT, class = "heat",
     desc = ("Share of weights of %s by value at %d records from epoch %.4g to %.4g, with both cuts."):format(
@@ -110,8 +101,8 @@ local function plot(_, run, layer, h)
     if #line > 0 then lines[#lines + 1] = { points = line, name = "cut", class = "cut" } end
   end
   return { { name = ("heatmap-%s"):format(layer.name), title = layer.name .. "  " .. run.name, map = points,
-    lines = lines, x = { 1, #h.counts, label = "record" }, nokey = true,
-    y = { h.edges[1], h.edges[#h.edges], label = "weight" } } }
+    lines = lines, x = { 0.5, #h.counts + 0.5, label = "record", exact = true }, nokey = true,
+    y = { h.edges[1], h.edges[#h.edges], label = "weight", exact = true } } }
 end
 
 return { name = "heatmap", order = 20, scope = "layer", draw = draw, plots = plot }

@@ -4,7 +4,7 @@ local scale = require "trit.report.scale"
 local svg = require "trit.report.svg"
 
 local HEIGHT, TOP, BOTTOM, SIDE, RIGHT = 300, 34, 18, 56, 34 -- of the picture
-local WIDTH, LEAST, MOST = 1180, 110, 240                   -- of the picture; of the space between axes
+local WIDTH, LEAST, MOST = 1180, 110, 280                   -- of the picture; of the space between axes
 local SPREAD = 50                                           -- greatest over least value of a log axis
 
 local function sorted_texts(seen)
@@ -62,12 +62,9 @@ local function axes_of(data)
 end
 
 local function draw_axis(axis, x)
-  local parts = { svg.tag("path", { class = "base", d = svg.path { { x, TOP }, { x, HEIGHT - BOTTOM } } }),
-    svg.text("text", { x = x, y = TOP - 16, class = "label strong", ["text-anchor"] = "middle" }, axis.name) }
-  for _, tick in ipairs(axis.ticks) do
-    parts[#parts + 1] = svg.text("text", { x = x - 5, y = tick[1] + 3.5, ["text-anchor"] = "end" }, tick[2])
-  end
-  return svg.tag("g", { class = "ticks" }, parts)
+  return svg.tag("path", { class = "base", d = svg.path { { x, TOP }, { x, HEIGHT - BOTTOM } } }) ..
+    svg.tag("g", { class = "ticks" },
+      svg.text("text", { x = x, y = TOP - 16, class = "strong" }, axis.name)) .. svg.ticks(axis.ticks, { x = x - 5 })
 end
 
 local function draw(data)
@@ -81,8 +78,7 @@ local function draw(data)
       local y = axis.place(run)
       points[i] = y and { SIDE + (i - 1) * step, y } or false
     end
-    lines[#lines + 1] = svg.tag("path", { class = "line s " .. run.key, d = svg.path(points),
-      ["data-n"] = run.name })
+    lines[#lines + 1] = svg.tag("path", { class = "line s " .. run.key, d = svg.path(points) })
   end
   local names = {}
   for i, axis in ipairs(axes) do -- drawn above the lines, so that the numbers stay legible

@@ -80,19 +80,12 @@ local function cuts(h, x, base)
 end
 
 local function axis(h, x, base, height)
-  local parts, bottom = {}, height - BOTTOM + 3
-  for _, v in ipairs(x.ticks) do
-    parts[#parts + 1] = svg.text("text", { x = x(v), y = bottom + 12, ["text-anchor"] = "middle" },
-      x.format(v))
-  end
-  parts[#parts + 1] = svg.text("text", { x = (LEFT + WIDTH - RIGHT) / 2, y = height - 4, class = "label",
-    ["text-anchor"] = "middle" }, "weight")
-  for _, k in ipairs { 1, #h.counts } do
-    parts[#parts + 1] = svg.text("text", { x = LEFT - 4, y = base(k) + 3,
-      ["text-anchor"] = "end" }, ("%.4g"):format(h.x[k]))
-    if #h.counts == 1 then break end
-  end
-  return svg.tag("g", { class = "ticks" }, parts)
+  local across, up, n = {}, {}, #h.counts
+  for i, v in ipairs(x.ticks) do across[i] = { x(v), x.format(v) } end
+  up[1] = { base(1) - 0.5, ("%.4g"):format(h.x[1]) }
+  if n > 1 then up[2] = { base(n) - 0.5, ("%.4g"):format(h.x[n]) } end
+  return svg.ticks(across, { y = height - BOTTOM + 15 }) .. svg.ticks(up, { x = LEFT - 4 }) ..
+    chart.labels("weight", (LEFT + WIDTH - RIGHT) / 2, height - 4)
 end
 
 local function describe(h, layer)
@@ -136,8 +129,8 @@ local function plot(_, run, layer, h)
     if #points > 0 then lines[#lines + 1] = { points = points, name = "cut", class = "cut" } end
   end
   return { { name = ("ridgeline-%s"):format(layer.name), title = layer.name .. "  " .. run.name,
-    lines = lines, x = { h.edges[1], h.edges[#h.edges], label = "weight" },
-    y = { 0, n + 2, label = "records, first on top" }, noytics = true, nokey = true } }
+    lines = lines, x = { h.edges[1], h.edges[#h.edges], label = "weight", exact = true },
+    y = { 0, n + 2, label = "records, first on top", exact = true }, noytics = true, nokey = true } }
 end
 
 return { name = "ridgeline", order = 10, scope = "layer", draw = draw, plots = plot }

@@ -43,9 +43,10 @@ end
 
 local function axis(letter, a, out)
   local scale = a.percent and 100 or 1
-  local pad = a[2] > a[1] and 0 or math.max(math.abs(a[1]) * 0.1, 1e-6)
+  local pad = a.exact and 0 or a[2] > a[1] and 0.03 * (a[2] - a[1]) or math.max(math.abs(a[1]) * 0.1, 1e-6)
   if a.log then out[#out + 1] = "set logscale " .. letter end
   local low, high = number((a[1] - pad) * scale), number((a[2] + pad) * scale)
+  if a.log then low, high = number(a[1] / 1.1), number(a[2] * 1.1) end
   out[#out + 1] = ("set %srange [%s:%s]"):format(letter, low, high)
   if a.label then
     out[#out + 1] = ("set %slabel %s"):format(letter, quote(a.label .. (a.percent and ", %" or "")))

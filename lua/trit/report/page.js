@@ -124,6 +124,12 @@
     }
     return best;
   }
+  const runNames = new Map(DATA.runs.map((run) => [run.k, run.n]));
+  function nameOf(mark, key) { // of a run, of a layer of the run around it, or its own
+    if (key) return runNames.get(key);
+    if (!mark.dataset.i) return mark.dataset.n || "";
+    return mark.closest("details").querySelector(`.legend li:nth-child(${mark.dataset.i})`).textContent;
+  }
   const text = (v) => Number(v.toPrecision(4)).toString();
   function valuesAt(mark, event) {
     const drawing = mark.closest("svg.chart");
@@ -142,13 +148,13 @@
       : event.clientY + 16) + "px";
   }
   document.addEventListener("pointermove", (event) => {
-    const mark = event.target.closest ? event.target.closest("svg [data-n]") : null;
+    const mark = event.target.closest ? event.target.closest("svg .line, svg .dot") : null;
     const key = mark ? keyOf(mark) : null;
     if (key !== hovered) { hovered = key; show(); }
     tip.hidden = !mark;
     if (!mark) return;
     tip.style.whiteSpace = "pre-line";
-    tip.textContent = mark.dataset.n + valuesAt(mark, event);
+    tip.textContent = nameOf(mark, key) + valuesAt(mark, event);
     placeTip(event);
   });
 

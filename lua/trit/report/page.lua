@@ -1,14 +1,18 @@
 --- The page: one HTML file with everything inside, readable without a network and without scripts.
+local collect = require "trit.report.collect"
 local color = require "trit.report.color"
-local detail = require "trit.report.detail"
 local differences = require "trit.report.differences"
 local figures = require "trit.report.figures"
 local json = require "trit.json"
+local layers = require "trit.report.layers"
 local runtable = require "trit.report.runtable"
 local svg = require "trit.report.svg"
 local term = require "trit.term"
 
 local page = {}
+
+local SIZE = 1950000 -- bytes of a page
+local FRAME = 1000   -- bytes of what stands around its parts
 
 -- Nothing may be fetched, whatever stands in a run's names.
 local POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
@@ -34,14 +38,6 @@ local function tile(value, label, note)
     (note and svg.text("dd", { class = "note" }, note) or ""))
 end
 
-local function best_run(data)
-  local best
-  for _, run in ipairs(data.runs) do
-    if run.top1 and run.top1 == run.top1 and (not best or run.top1 > best.top1) then best = run end
-  end
-  return best
-end
-
 local function states(data)
   local count, words, order = {}, {}, { "complete", "running", "interrupted", "failed", "killed" }
   for _, run in ipairs(data.runs) do count[run.status] = (count[run.status] or 0) + 1 end
@@ -52,7 +48,7 @@ local function states(data)
 end
 
 local function tiles(data)
-  local best, out = best_run(data), {}
+  local best, out = collect.best(data.runs), {}
   local one = #data.runs == 1
   out[1] = tile(one and data.runs[1].status or ("%d"):format(#data.runs), one and "status" or "runs",
     one and (data.runs[1].message ~= "" and data.runs[1].message or nil) or states(data))
@@ -109,68 +105,6 @@ local function overview(data, scheme)
   return table.concat(out)
 end
 
-local function layer_legend(run)
-  local items, shade = {}, require("trit.report.fig_layers").color
-  for i, layer in ipairs(run.layers) do
-    items[i] = svg.tag("li", {}, svg.tag("span", { class = "chip", style = shade(i, #run.layers) }, "") ..
-      svg.escape(layer.name))
-  end
-  return svg.tag("ul", { class = "legend", ["aria-label"] = "Layers, from the first to the last" }, items)
-end
-
--- One layer: its figures side by side.
-local function layer_card(data, run, layer, plan)
-  local h = detail.read(run, layer, plan)
-  if not h then return "" end
-  local drawings = {}
-  for _, figure in ipairs(figures.list("layer")) do
-    drawings[#drawings + 1] = figures.draw(figure, data, run, layer, h)
-  end
-  local facts = { ("%d weights"):format(h.weights) }
-  if layer.z then
-    facts[#facts + 1] = ("threshold %s σ"):format(term.number(layer.z[layer.n] or nil, "%.3f"))
-    facts[#facts + 1] = "zeros " .. term.percent(layer.zeros and layer.zeros[layer.n])
-  end
-  if layer.w then facts[#facts + 1] = "W " .. term.number(layer.w[layer.n], "%.4f") end
-  return svg.tag("article", { class = "layer" }, svg.tag("h5", {}, svg.text("code", {}, layer.name) ..
-    svg.text("small", {}, " " .. table.concat(facts, " · "))) ..
-    svg.tag("div", { class = "pair" }, drawings))
-end
-
-local function run_part(data, run, plan, open)
-  local parts = {}
-  for _, figure in ipairs(figures.list("run")) do
-    local content = figures.draw(figure, data, run)
-    if content then
-      parts[#parts + 1] = layer_legend(run) .. svg.tag("div", { class = "figures" }, content)
-    end
-  end
-  if plan.runs[run.key] then
-    local cards = {}
-    for i, layer in ipairs(run.layers) do cards[i] = layer_card(data, run, layer, plan) end
-    local text = table.concat(cards)
-    if text ~= "" then parts[#parts + 1] = svg.tag("div", { class = "layers" }, text) end
-  elseif #run.layers > 0 then
-    parts[#parts + 1] = svg.tag("p", {}, "The histograms of this run are left out to keep the file small; " ..
-      svg.text("code", {}, "trit report " .. run.dir) .. " shows them.")
-  end
-  if #parts == 0 then parts[1] = svg.tag("p", {}, "No layer has been logged yet.") end
-  local facts = run.top1 and ("  top-1 %s"):format(term.percent(run.top1, 2)) or ""
-  if run.quantizer ~= "float" and run.zeros then facts = facts .. ", zeros " .. term.percent(run.zeros) end
-  local summary = svg.tag("summary", {}, svg.tag("span", { class = "chip " .. run.key }, "") ..
-    svg.tag("h3", {}, svg.escape(run.name)) .. svg.text("span", { class = "facts" }, facts))
-  return svg.tag("details", { id = run.key, open = open and "open" or false, class = "run" }, summary ..
-    svg.tag("div", { class = "body" }, parts))
-end
-
-local function runs_part(data, plan)
-  local best, parts = best_run(data) or data.runs[1], {}
-  for i, run in ipairs(data.runs) do parts[i] = run_part(data, run, plan, run == best) end
-  local doc = "Ridges and maps show the weights over the epochs; what lies between the two cuts becomes 0 " ..
-    "and is pale."
-  return section("layers", "Weights of the layers", doc, table.concat(parts))
-end
-
 local function nav(sections)
   local items = {}
   for i, s in ipairs(sections) do
@@ -208,29 +142,47 @@ local function unreadable(data)
   return svg.tag("p", {}, "Run files that could not be read:") .. svg.tag("ul", {}, items)
 end
 
---- The page as text.  data: of trit.report.collect; when: date to print.
-function page.render(data, when)
-  svg.start()
-  local scheme, plan = color.scheme(data), detail.plan(data)
-  local sections = { { "table", "Runs" } }
-  local middle = overview(data, scheme)
+-- The sections there are, for the navigation.
+local function sections_of(middle)
+  local list = { { "table", "Runs" } }
   for _, figure in ipairs(figures.list("all")) do
     if middle:find('id="' .. figure.name .. '"', 1, true) then
-      sections[#sections + 1] = { figure.name, figure.title }
+      list[#list + 1] = { figure.name, figure.title }
     end
   end
-  sections[#sections + 1] = { "layers", "Layers" }
-  sections[#sections + 1] = { "settings", "Settings" }
-  local header = svg.tag("header", {}, svg.tag("div", { class = "top" }, svg.text("h1", {}, data.title) ..
-    svg.tag("button", { type = "button", id = "theme", hidden = "hidden" }, "theme: auto")) ..
-    svg.text("p", { class = "doc" }, ("trit report, %s"):format(when)) .. tiles(data) .. unreadable(data))
-  local first = section("table", "Runs", nil, runtable.draw(data))
+  list[#list + 1] = { "layers", "Layers" }
+  list[#list + 1] = { "settings", "Settings" }
+  return list
+end
+
+local function header_of(data, when)
+  local theme = svg.tag("button", { type = "button", id = "theme", hidden = "hidden" }, "theme: auto")
+  return svg.tag("header", {}, { svg.tag("div", { class = "top" }, svg.text("h1", {}, data.title) .. theme),
+    svg.text("p", { class = "doc" }, "trit report, " .. when), tiles(data), unreadable(data) })
+end
+
+local LAYERS_DOC = "Ridges and maps show the weights over the epochs; what lies between the two cuts " ..
+  "becomes 0 and is pale."
+
+--- The page as text.  data: of trit.report.collect; when: date to print; size: bytes it may take, by
+-- which the histograms are drawn in more or less detail (default: just below 2 MB).
+function page.render(data, when, size)
+  svg.start()
+  local scheme = color.scheme(data)
+  local middle = overview(data, scheme)
+  local before = { svg.tag("a", { class = "skip", href = "#main" }, "Skip to the runs"),
+    header_of(data, when), nav(sections_of(middle)) }
+  local after = { svg.tag("div", { id = "tip", ["aria-hidden"] = "true", hidden = "hidden" }, ""),
+    script(data, scheme) }
+  local first = section("table", "Runs", nil, runtable.draw(data)) .. middle
   local last = section("settings", "Settings", nil, differences.draw(data))
-  local main = svg.tag("main", { id = "main" }, first .. middle .. runs_part(data, plan) .. last)
-  local skip = svg.tag("a", { class = "skip", href = "#main" }, "Skip to the runs")
-  local tip = svg.tag("div", { id = "tip", ["aria-hidden"] = "true", hidden = "hidden" }, "")
-  return "<!DOCTYPE html>\n" .. svg.tag("html", { lang = "en" }, head(data, scheme) .. svg.tag("body", {},
-    { skip, header, nav(sections), main, tip, script(data, scheme) })) .. "\n"
+  local top = head(data, scheme)
+  local others = #table.concat(before) + #table.concat(after) + #first + #last + #top + FRAME
+  local weights = section("layers", "Weights of the layers", LAYERS_DOC,
+    layers.draw(data, (size or SIZE) - others))
+  local main = svg.tag("main", { id = "main" }, first .. weights .. last)
+  return "<!DOCTYPE html>\n" .. svg.tag("html", { lang = "en" }, top .. svg.tag("body", {},
+    table.concat(before) .. main .. table.concat(after))) .. "\n"
 end
 
 return page

@@ -67,21 +67,30 @@ end
 -- close: end in "z".
 function svg.path(points, close)
   local out, x, y = {}, nil, nil
+  local along = 0 -- a level stretch not written yet: steps of the same sign become one
+  local function level()
+    if along ~= 0 then out[#out + 1] = "h" .. short(along) end
+    along = 0
+  end
   for _, p in ipairs(points) do
     if not p then
+      level()
       x = nil
     else
       local px, py = whole(p[1]), whole(p[2])
       if not x then
         out[#out + 1] = "M" .. pair(px, py)
-      elseif px ~= x or py ~= y then
-        if py == y then out[#out + 1] = "h" .. short(px - x)
-        elseif px == x then out[#out + 1] = "v" .. short(py - y)
-        else out[#out + 1] = "l" .. pair(px - x, py - y) end
+      elseif py == y then
+        if along * (px - x) < 0 then level() end
+        along = along + px - x
+      else
+        level()
+        out[#out + 1] = px == x and "v" .. short(py - y) or "l" .. pair(px - x, py - y)
       end
       x, y = px, py
     end
   end
+  level()
   if close then out[#out + 1] = "z" end
   return table.concat(out)
 end
@@ -108,6 +117,16 @@ local last_id = 0
 function svg.id(stem)
   last_id = last_id + 1
   return ("%s%d"):format(stem, last_id)
+end
+
+--- Numbers along an axis: texts { { place, text }, ... } below one another at x (of a vertical axis) or
+-- side by side at y.
+function svg.ticks(list, at)
+  local out = {}
+  for i, t in ipairs(list) do
+    out[i] = svg.text("text", { x = at.x or t[1], y = at.y or t[1] + 3.5 }, t[2])
+  end
+  return svg.tag("g", { class = at.x and "ticks e" or "ticks" }, out)
 end
 
 --- Begin a page.

@@ -39,12 +39,14 @@ end
 --- Counts of equally wide bins joined to about `most` bins, equally wide too; their sum stays.
 -- Returns counts, edges.
 function thin.bins(counts, edges, most)
-  local join = math.ceil(#counts / most)
+  local join, odd = math.ceil(#counts / most), #counts % 2
   if join == 1 then return counts, edges end
-  -- Joined from the middle outwards, so that a symmetric histogram stays symmetric and 0 stays
-  -- inside a bin; the outermost may reach beyond the old edges, where nothing was counted.
+  -- Joined from the middle outwards, so that a symmetric histogram stays symmetric and the middle of
+  -- a bin stays one: groups * join must be odd where the number of bins is.  The outermost may reach
+  -- beyond the old edges, where nothing was counted.
+  if odd == 1 and join % 2 == 0 then join = join + 1 end
   local groups = math.ceil(#counts / join)
-  if groups % 2 == 0 then groups = groups + 1 end
+  if (groups * join) % 2 ~= odd then groups = groups + 1 end
   local start = (#counts - groups * join) // 2
   local width, out, borders = (edges[#edges] - edges[1]) / #counts, {}, {}
   for g = 0, groups - 1 do
