@@ -42,9 +42,7 @@ struct trit_runlog {
     double began, before, cost; /* seconds: clock at start, run time before a resume, spent here */
 };
 
-/* What a series means.  Others are stored as they come, without attributes.  A name written as
- * "hist/NAME" means this only in a group called hist: "zeros" is a count there, a share
- * elsewhere. */
+/* What a series means.  Others are stored as they come, without attributes. */
 static const struct {
     const char *name, *units, *description;
     bool integer;
@@ -56,12 +54,11 @@ static const struct {
     {"lr", "", "learning rate of the weights", false},
     {"top1", "", "share (0..1) of images whose first guess is right", false},
     {"top5", "", "share (0..1) of images with the right class among the first five", false},
-    {"hist/counts", "", "weights per bin, exact zeros included: edges[i] <= w < edges[i+1]", true},
+    {"counts", "", "weights per bin, exact zeros included: edges[i] <= w < edges[i+1]", true},
     {"edges", "", "bin edges, fixed for the run", false},
-    {"hist/zeros", "", "weights that are exactly zero", true},
-    {"hist/under", "", "weights below the first edge", true},
-    {"hist/over", "", "weights above the last edge", true},
-    {"zeros", "", "share (0..1) of zero codes among the quantized weights", false},
+    {"zeros", "", "weights that are exactly zero", true},
+    {"under", "", "weights below the first edge", true},
+    {"over", "", "weights above the last edge", true},
     {"threshold", "", "cut on the weight axis: |w - center| <= threshold becomes zero", false},
     {"center", "", "middle between the two cuts on the weight axis", false},
     {"scale", "", "magnitude of a non-zero quantized weight", false},
@@ -74,18 +71,8 @@ static const struct {
     {"shapiro_sub_p", "", "mean p value of random subsamples", false},
     {"skew", "", "m3 / m2^1.5 of the weights", false},
     {"kurtosis", "", "m4 / m2^2 - 3 of the weights", false},
+    {"zeros", "", "share (0..1) of ternary codes that are zero", false}, /* outside histograms */
 };
-
-/* The row of `known` for a series of a group; -1: none. */
-static int find_known(const char *group, const char *name) {
-    const size_t length = strlen(group);
-    const bool hist = length >= 4 && strcmp(group + length - 4, "hist") == 0;
-    for (int i = 0; i < (int)(sizeof known / sizeof *known); i++) {
-        const bool inside = strncmp(known[i].name, "hist/", 5) == 0;
-        if (strcmp(known[i].name + (inside ? 5 : 0), name) == 0 && (hist || !inside)) return i;
-    }
-    return -1;
-}
 
 static double now(void) {
     struct timespec t;
@@ -352,7 +339,26 @@ static trit_status find_group(trit_runlog *log, const char *path, group **out, b
     return TRIT_OK;
 }
 
-static trit_status describe_series(trit_h5 *f, const char *path, int k) {
+static bool is_histogram(const group *g) {
+    const size_t length = strlen(g->path);
+    return length > 5 && strcmp(g->path + length - 5, "/hist") == 0;
+}
+
+/* Row of a series' name; those that count weights are meant in histograms only. */
+static int find_known(const group *g, const char *name) {
+    for (int i = 0; i < (int)(sizeof known / sizeof *known); i++)
+        if (strcmp(known[i].name, name) == 0 &&
+            (!known[i].integer || strcmp(name, "step") == 0 || is_histogram(g)))
+            return i;
+    return -1;
+}
+
+static int64_t chunk_of(const group *g) {
+    return strncmp(g->path, "layers/", 7) == 0 ? LAYER_CHUNK : RUN_CHUNK;
+}
+
+static trit_status describe_series(trit_h5 *f, const group *g, const char *path, const char *name) {
+    const int k = find_known(g, name);
     if (k < 0) return TRIT_OK;
     if (known[k].units[0]) TRIT_TRY(attr(f, path, "units", known[k].units));
     return attr(f, path, "description", known[k].description);
@@ -369,14 +375,10 @@ static void convert(trit_h5_type type, int64_t n, const double *data, void *row)
     }
 }
 
-static int64_t chunk_of(const group *g) {
-    return strncmp(g->path, "layers/", 7) == 0 ? LAYER_CHUNK : RUN_CHUNK;
-}
-
-/* A new series of `g` in `f` at `path`, `rows` empty rows and then, if given, the first data. */
+/* A new series in `f` at `path`, `rows` empty rows and then, if given, the first data. */
 static trit_status new_series(trit_h5 *f, const group *g, const char *path, const trit_field *field,
                               int64_t rows, bool with_data, trit_h5_series **out) {
-    const int k = find_known(g->path, field->name);
+    const int k = find_known(g, field->name);
     const trit_h5_type type = k >= 0 && known[k].integer ? TRIT_H5_I64 : TRIT_H5_F64;
     const int64_t width = field->width ? field->width : 1, total = rows + with_data;
     double *data = malloc((size_t)(total * width) * sizeof *data + 1);
@@ -386,7 +388,7 @@ static trit_status new_series(trit_h5 *f, const group *g, const char *path, cons
     trit_status status = trit_h5_series_new(
         f, path, type, field->width, field->width ? WIDE_CHUNK : chunk_of(g), total, data, out);
     free(data);
-    if (status == TRIT_OK) status = describe_series(f, path, k);
+    if (status == TRIT_OK) status = describe_series(f, g, path, field->name);
     return status;
 }
 
@@ -414,9 +416,7 @@ static trit_status plot_hints(trit_h5 *f, const group *g, int n, const trit_fiel
     if (!signal || !find_field(n, field, "step")) return TRIT_OK;
     for (int i = 0; i < n; i++)
         if (field[i].fixed) axes[1] = field[i].name;
-    const size_t length = strlen(g->path);
-    const bool histogram = length > 5 && strcmp(g->path + length - 5, "/hist") == 0;
-    if (strncmp(g->path, "layers/", 7) == 0 && !histogram) {
+    if (strncmp(g->path, "layers/", 7) == 0 && !is_histogram(g)) {
         TRIT_TRY(attr(f, "", "NX_class", "NXentry"));
         TRIT_TRY(attr(f, "", "default", "hist"));
     } else {
@@ -440,8 +440,7 @@ static trit_status graft_group(trit_runlog *log, group *g, int n, const trit_fie
         if (field[i].fixed) {
             status = trit_h5_write(graft, field[i].name, NULL, TRIT_H5_F64, 1, &field[i].width,
                                    field[i].data);
-            if (status == TRIT_OK)
-                status = describe_series(graft, field[i].name, find_known(g->path, field[i].name));
+            if (status == TRIT_OK) status = describe_series(graft, g, field[i].name, field[i].name);
             continue;
         }
         status = new_series(graft, g, field[i].name, &field[i], 0, true, &s);

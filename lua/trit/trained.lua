@@ -8,28 +8,41 @@
 --
 --   config.model, config.model_options   name and options of a network of trit.models
 --   config.layers     { { name =, quantizer = "float" | name, options = }, ... } in the net's order
---   config.dataset    { spec, options, mean, std, norm, classes, class_names, shape }: what
---                     trit.data.open needs, and the normalisation the weights were trained with
+--   config.dataset    { spec, options, mean, std, classes, class_names, shape }: what trit.data.open
+--                     needs, and the normalisation the weights were trained with
 --   checkpoint        the net's state_dict, names as they are or under one group ("net/conv1.weight")
 --
--- A quantizer defined in Lua must be defined in this process before its runs are loaded.
+-- Without model_options the classes and channels are read off the weights, without dataset the set off
+-- the description in config.data.  A quantizer defined in Lua must be defined in this process before its
+-- runs are loaded.
 local checkpoint = require "trit.checkpoint"
 local core = require "trit.core"
 local runfile = require "trit.runfile"
 
 local trained = {}
 
-local LOADER = { "batch", "size", "resize", "limit", "drop_last", "on_error" } -- options that are kept
+local LOADER = { "size", "resize", "limit", "on_error" } -- options that say which images, and how
 
 --- The part of a run's configuration that `load` and `open` need; trit.train adds it to config.
 function trained.record(model, data)
   local out = { model_options = rawget(model, "model_options") }
-  if rawget(data, "spec") then
-    out.dataset = { spec = data.spec, kind = data.kind, options = data.options, mean = data.mean,
-      std = data.std, norm = data.norm, classes = data.classes, class_names = data.class_names,
-      shape = data.shape, augment = data.augment }
+  if type(data) == "table" and rawget(data, "spec") then
+    local options = {}
+    for _, name in ipairs(LOADER) do options[name] = data.options[name] end
+    out.dataset = { spec = data.spec, options = options, mean = data.mean, std = data.std,
+      classes = data.classes, class_names = data.class_names, shape = data.shape }
   end
   return out
+end
+
+-- Options of the network: as stored, else as its first and last weight show.
+local function options_of(config, tensors)
+  if type(config.model_options) == "table" then return config.model_options end
+  local layers = config.layers or {}
+  local first = layers[1] and tensors[layers[1].name]
+  local last = layers[1] and tensors[layers[#layers].name]
+  if not first then return {} end
+  return { classes = last:shape()[1], channels = first:shape()[2] }
 end
 
 -- The quantizers of config.layers, given to the layers they name.
@@ -51,18 +64,15 @@ local function quantize(net, layers)
   return net
 end
 
---- The network a configuration describes, with fresh weights; nil and a sentence if it cannot be made.
-function trained.build(config)
+-- The network a configuration describes, with fresh weights.
+local function build(config, tensors)
   local models, known = require "trit.models", false
   for _, name in ipairs(models.list()) do known = known or name == config.model end
   if not known then
     return nil, ("its network \"%s\" is not one of trit.models, so it cannot be made again")
       :format(tostring(config.model))
   end
-  if type(config.model_options) ~= "table" then
-    return nil, "its configuration has no model_options: the network cannot be made again"
-  end
-  return quantize(models.create(config.model, config.model_options), config.layers)
+  return quantize(models.create(config.model, options_of(config, tensors)), config.layers)
 end
 
 -- The group of a checkpoint that holds the net's tensors: "" or "net/", found by a name of the net.
@@ -78,17 +88,31 @@ local function prefix_of(tensors, name)
   return found
 end
 
-local function state_of(tensors, net)
-  local mine, state = net:state_dict(), {}
-  local first = next(mine)
-  local prefix = first and prefix_of(tensors, first)
-  if not prefix then return nil, ("its checkpoint has no tensor \"%s\""):format(tostring(first)) end
+-- Tensors of the net by its own names, and those of its quantizers.
+local function state_of(tensors, config)
+  local layer = config.layers and config.layers[1]
+  local prefix = layer and prefix_of(tensors, layer.name) or ""
+  if prefix == "" then return tensors end
+  local state = {}
   for key, tensor in pairs(tensors) do
-    local name = key:sub(#prefix + 1)
-    local quantizer = name:match("^[^/]*%.quantizer%.[^/]*$")
-    if key:sub(1, #prefix) == prefix and (mine[name] or quantizer) then state[name] = tensor end
+    if key:sub(1, #prefix) == prefix then state[key:sub(#prefix + 1)] = tensor end
   end
   return state
+end
+
+-- The data set a configuration describes.
+local function dataset_of(config)
+  if type(config.dataset) == "table" then return config.dataset end
+  local text = tostring(config.data or "")
+  local function numbers(list)
+    local out = {}
+    for number in (list or ""):gmatch("[%d.e+-]+") do out[#out + 1] = tonumber(number) end
+    return #out > 0 and out or nil
+  end
+  local mean, std = text:match("mean {([^}]*)} std {([^}]*)}")
+  local c, h, w = text:match("batches of %d+ x (%d+)x(%d+)x(%d+)")
+  return { spec = config.data_spec or text:match("^(.-): %d+ train"), mean = numbers(mean),
+    std = numbers(std), shape = c and { tonumber(c), tonumber(h), tonumber(w) } }
 end
 
 --- A trained network.
@@ -102,24 +126,22 @@ function trained.load(path, options)
   local function refuse(reason) return nil, ("cannot load '%s': %s"):format(run.dir, tostring(reason)) end
   local config, message = run:config()
   if not config then return refuse(message) end
-  local net, reason = trained.build(config)
-  if not net then return refuse(reason) end
   local saved, missing = checkpoint.load(run.dir, options and options.which)
   if not saved then return refuse(missing) end
-  local state, lacking = state_of(saved.tensors, net)
-  if not state then return refuse(lacking) end
+  local state = state_of(saved.tensors, config)
+  local made, net, reason = pcall(build, config, state)
+  if not made or not net then return refuse(made and reason or net) end
   local ok, failure = pcall(net.load_state_dict, net, state)
   if not ok then return refuse(failure) end
-  return net:eval(), config, config.dataset or {}, saved.note
+  return net:eval(), config, dataset_of(config), saved.note
 end
 
 --- The data set of a run, normalised as in training and without augmentation.
 -- changes: options of trit.data.open that differ (batch, limit, ...); spec: another set, which keeps the
 -- normalisation and the image size of the run.
 function trained.open(dataset, changes)
-  local options, spec = {}, dataset.spec
+  local options, spec = { mean = dataset.mean, std = dataset.std }, dataset.spec
   for _, name in ipairs(LOADER) do options[name] = dataset.options and dataset.options[name] end
-  if dataset.mean then options.mean, options.std = dataset.mean, dataset.std end
   for name, value in pairs(changes or {}) do
     if name == "spec" then
       spec = value

@@ -95,7 +95,8 @@ describe("the report in a browser", function()
     write(dir .. "/driven.html", page:sub(1, at - 1) .. DRIVER .. page:sub(at + 7))
     os.execute(("env -u LD_PRELOAD timeout 60 %s --headless --no-sandbox --disable-gpu " ..
       "--user-data-dir='%s/profile' --window-size=400,800 --enable-logging=stderr " ..
-      "--virtual-time-budget=4000 --dump-dom 'file://%s/driven.html' >'%s/dom' 2>'%s/errors'"):format(program, dir, dir, dir, dir))
+      "--virtual-time-budget=4000 --dump-dom 'file://%s/driven.html' >'%s/dom' 2>'%s/errors'")
+      :format(program, dir, dir, dir, dir))
     dom, errors = read(dir .. "/dom"), read(dir .. "/errors")
     local text = dom:match('<pre id="seen">(.-)</pre>')
     text = text and text:gsub("&lt;", "<"):gsub("&gt;", ">"):gsub("&amp;", "&")

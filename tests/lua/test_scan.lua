@@ -65,23 +65,41 @@ describe("a trained net", function()
     end)
   end
 
+  it("comes back from a run that stored a description only", function()
+    local data = trit.data.open(SET, { batch = 64 })
+    local net = trit.models.small { classes = 7, channels = 3, seed = 2 }
+    local config = { model = "small", layers = {}, data = data:describe() }
+    for name in net:quantizable() do
+      config.layers[#config.layers + 1] = { name = name, quantizer = "float" }
+    end
+    local path = dir .. "/told"
+    local log = assert(trit.runlog.create(path, { config = config }))
+    log:finish("complete")
+    assert(trit.checkpoint.save(path, { tensors = net:state_dict() }))
+    local again, why, dataset = trit.trained.load(path)
+    assert(again, why)
+    assert.same(logits(net:eval(), data), logits(again, trit.trained.open(dataset, { batch = 64 })))
+  end)
+
   it("is refused with a sentence when something is missing", function()
     local log = assert(trit.runlog.create(dir .. "/own", { config = { model = "mine" } }))
     log:finish("complete")
     local net, why = trit.trained.load(dir .. "/own")
     assert.is_nil(net)
+    assert.matches("checkpoint: none in", why)
+    assert(trit.checkpoint.save(dir .. "/own", { tensors = {} }))
+    net, why = trit.trained.load(dir .. "/own")
+    assert.is_nil(net)
     assert.matches('own\': its network "mine" is not one of trit%.models', why)
-    log = assert(trit.runlog.create(dir .. "/old", { config = { model = "resnet8" } }))
-    log:finish("complete")
-    assert.matches("no model_options", select(2, trit.trained.load(dir .. "/old")))
     log = assert(trit.runlog.create(dir .. "/none", { config = { model = "resnet8", model_options = {} } }))
     log:finish("complete")
-    assert.matches("checkpoint: none in", select(2, trit.trained.load(dir .. "/none")))
     assert(trit.checkpoint.save(dir .. "/none", { tensors = { ["conv9.weight"] = trit.zeros { 2 } } }))
-    assert.matches("has no tensor", select(2, trit.trained.load(dir .. "/none")))
+    assert.matches('"conv9%.weight" is not a tensor of this model',
+      select(2, trit.trained.load(dir .. "/none")))
     log = assert(trit.runlog.create(dir .. "/lua", { config = { model = "resnet8", model_options = {},
       layers = { { name = "conv1.weight", quantizer = "dreamt" } } } }))
     log:finish("complete")
+    assert(trit.checkpoint.save(dir .. "/lua", { tensors = {} }))
     assert.matches("quantizer \"dreamt\", which is not defined here",
       select(2, trit.trained.load(dir .. "/lua")))
     assert.matches("no run at", select(2, trit.trained.load(dir .. "/nowhere")))

@@ -64,7 +64,8 @@ end
 local function draw_axis(axis, x)
   return svg.tag("path", { class = "base", d = svg.path { { x, TOP }, { x, HEIGHT - BOTTOM } } }) ..
     svg.tag("g", { class = "ticks" },
-      svg.text("text", { x = x, y = TOP - 16, class = "strong" }, axis.name)) .. svg.ticks(axis.ticks, { x = x - 5 })
+      svg.text("text", { x = x, y = TOP - 16, class = "strong" }, axis.name)) ..
+    svg.ticks(axis.ticks, { x = x - 5 })
 end
 
 local function draw(data)

@@ -1,7 +1,8 @@
 --- Accuracy and zeros against each numeric option in which the runs differ.
 local scale = require "trit.report.scale"
 
-local SPREAD = 50 -- greatest over least value from which an axis is logarithmic
+local SPREAD = 20  -- greatest over least value from which an axis is logarithmic
+local ASIDE = 0.05 -- room left and right of the outermost dots, of the axis
 
 local function numeric(data, name)
   local values, seen, n = {}, {}, 0
@@ -43,12 +44,14 @@ local function spec_of(data, name, field, title)
   end
   local y0, y1 = scale.extent { ys }
   if not y0 or y0 == y1 and field == "zeros" then return nil end
+  local log = low > 0 and high / low >= SPREAD
+  local room = log and (high / low) ^ ASIDE or ASIDE * (high - low)
   local line = mean_line(data, name, field)
   local words = {}
   for i, p in ipairs(line) do words[i] = ("%.4g: %.2f %%"):format(p[1], 100 * p[2]) end
   return { name = field .. "-" .. name, title = title .. " against " .. name,
     desc = ("%s against %s of %d runs.  Means: %s."):format(title, name, #dots, table.concat(words, ", ")),
-    x = { low, high, label = name, log = low > 0 and high / low >= SPREAD },
+    x = { log and low / room or low - room, log and high * room or high + room, label = name, log = log },
     y = { y0, y1, label = title, percent = true, nice = true },
     lines = { { points = line, class = "mean", name = "mean" } }, dots = dots }
 end
