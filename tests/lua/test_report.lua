@@ -10,10 +10,10 @@ local page = require "trit.report.page"
 local runlog = require "trit.runlog"
 local scale = require "trit.report.scale"
 local svg = require "trit.report.svg"
+local made = require "tests.lua.report_runs"
 local thin = require "trit.report.thin"
 
 local source = os.getenv("TRIT_SOURCE") or "."
-local LARGEST = 2 * 1000 * 1000 -- bytes of a report on 24 runs
 local dir
 
 local function command(environment, words)
@@ -32,92 +32,20 @@ local function read(path)
   return text
 end
 
---- A run of `o.layers` layers and `o.epochs` epochs without training.
-local function make_run(name, o)
-  local layers = {}
-  for k = 1, o.layers do
-    layers[k] = { name = ("layer%d.conv.weight"):format(k), quantizer = o.quantizer,
-      options = { init = o.params.init } }
-  end
-  local log = assert(runlog.create(dir .. "/" .. name, { bins = o.bins, shapiro = o.layers < 10,
-    config = { model = "resnet20", quantizer = o.quantizer, params = o.params, layers = layers } }))
-  local w = core.randn({ 500 }, { seed = o.params.seed or 1 })
-  local codes = core.ops.sign(w)
-  for epoch = 1, o.epochs do
-    for step = 1, o.steps or 3 do
-      log:train { step = (epoch - 1) * (o.steps or 3) + step, epoch = epoch, loss = 1 / epoch, lr = 0.1 }
-    end
-    local step = epoch * (o.steps or 3)
-    log:val { step = step, epoch = epoch, top1 = o.top1 - 0.1 / epoch, loss = 1 / epoch, zeros = o.zeros }
-    for k, layer in ipairs(layers) do
-      local ternary = o.quantizer ~= "float"
-      log:layer(layer.name, { step = step, epoch = epoch, weights = w, codes = ternary and codes or nil,
-        threshold = ternary and 0.1 * k + 0.02 * epoch or nil, center = ternary and 0.05 or nil,
-        scale = ternary and 1.1 or nil })
-    end
-  end
-  if not o.live then log:finish("complete") end
-  return log
-end
-
 local function tree() -- a directory of its own for each test
   dir = os.tmpname()
   os.remove(dir)
 end
 local function fell() os.execute("rm -rf '" .. dir .. "'") end
 
+local well_formed, closed = made.well_formed, made.closed
+
+local function make_run(name, o) made.make(dir .. "/" .. name, o) end
+
 local function data_of(...)
   local dirs = {}
   for i, name in ipairs { ... } do dirs[i] = dir .. "/" .. name end
   return collect.runs(dirs, dir)
-end
-
-local VOID = { meta = true }
-
---- Check that elements nest and ids are unique, that texts hold no bare "<" or "&"; returns the tags
--- counted.
-local function well_formed(text)
-  local stack, count, ids = {}, {}, {}
-  text = text:gsub("^<!DOCTYPE html>\n", "")
-  for _, raw in ipairs { "script", "style" } do
-    text = text:gsub("(<" .. raw .. ">).-(</" .. raw .. ">)", "%1%2")
-  end
-  local at = 1
-  while true do
-    local first, last, close, name, attributes, empty = text:find("<(/?)([%w]+)([^<>]-)(/?)>", at)
-    local between = text:sub(at, (first or #text + 1) - 1)
-    assert.is_nil(between:find("<", 1, true), "a bare < in: " .. between:sub(1, 80))
-    assert.is_nil(between:gsub("&%w+;", ""):find("&", 1, true), "a bare & in: " .. between:sub(1, 80))
-    if not first then break end
-    if close == "/" then
-      assert.equal(table.remove(stack), name, "at " .. text:sub(math.max(1, first - 60), last))
-    else
-      count[name] = (count[name] or 0) + 1
-      local rest = attributes:gsub('%s+[%w%-]+="[^"<]*"', "")
-      assert.equal("", (rest:gsub("%s", "")), "attributes of " .. name .. ": " .. attributes)
-      local id = attributes:match('%sid="([^"]*)"')
-      if id then
-        assert.is_nil(ids[id], "id twice: " .. id)
-        ids[id] = true
-      end
-      if empty == "" and not VOID[name] then stack[#stack + 1] = name end
-    end
-    at = last + 1
-  end
-  assert.same({}, stack)
-  for target in text:gmatch('href="#([^"]*)"') do
-    assert.is_true(ids[target], "a link to nowhere: #" .. target)
-  end
-  return count
-end
-
---- Nothing in it may lead outside.
-local function closed(text)
-  for _, pattern in ipairs { "https?://", "src=", "url%(", "@import", "<link", "<iframe", "<object",
-    'href="[^#]', "fetch%(", "XMLHttpRequest", "WebSocket", "import%(" } do
-    assert.is_nil(text:match(pattern), pattern)
-  end
-  assert.is_truthy(text:find("default-src 'none'", 1, true))
 end
 
 describe("a report", function()
@@ -175,18 +103,20 @@ describe("a report", function()
     end
   end)
 
-  it("stays below 2 MB for 24 runs of a ResNet-20, with histograms of all of them", function()
-    local names = {}
-    for i = 1, 24 do
-      names[i] = ("p%02d"):format(i)
-      make_run(names[i], { quantizer = "tga", params = { init = i / 50, seed = i }, layers = 20, epochs = 7,
-        top1 = 0.5 + i / 100, zeros = i / 40, steps = 30 })
+  it("keeps to the size it is given, by less detail and then by leaving runs out", function()
+    for i = 1, 3 do
+      make_run("p" .. i, { quantizer = "tga", params = { init = i / 50 }, layers = 4, epochs = 6,
+        top1 = i / 10, zeros = i / 40 })
     end
-    local text = page.render(data_of(table.unpack(names)), "today")
-    assert.is_true(#text < LARGEST, ("%d bytes"):format(#text))
-    well_formed(text)
-    assert.equal(24 * 20, select(2, text:gsub("Heat map of", "")))
-    assert.is_nil(text:find("left out to keep", 1, true))
+    local data = data_of("p1", "p2", "p3")
+    local full = page.render(data, "today")
+    local smaller = page.render(data, "today", 120000)
+    local least = page.render(data, "today", 75000)
+    assert.is_true(#full > 120000 and #smaller < 120000, ("%d, %d"):format(#full, #smaller))
+    assert.equal(12, select(2, smaller:gsub("Heat map of", "")))
+    assert.is_true(#least < #smaller)
+    assert.is_truthy(least:find("Left out of this run", 1, true))
+    well_formed(least)
   end)
 
   it("shows a run that has only begun, and skips files it cannot read", function()

@@ -95,7 +95,7 @@ local function print_points(points, layer, trained, unit)
       term.percent(p.zeros), term.percent(p.net_zeros), term.number(p.bits, "%.2f"),
       p == best and "best" or "" }
   end
-  print(layer)
+  if layer then print(layer) end
   print(term.table({ "delta/" .. unit, "cut", "top-1", "vs trained", "top-5", "loss", "zeros", "of net",
     "bits", "" }, rows, { true, true, true, true, true, true, true, true, true }))
 end
@@ -112,7 +112,7 @@ end
 
 -- Points of each table: all of them, or one group a layer.
 local function groups(result)
-  if not result.each then return { { title = "", points = result.points } } end
+  if not result.each then return { { points = result.points } } end
   local list, by_name = {}, {}
   for _, p in ipairs(result.points) do
     if not by_name[p.layer] then
