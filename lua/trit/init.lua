@@ -21,6 +21,7 @@ local parts = {
   nn = "trit.nn", models = "trit.models", quant = "trit.quant", optim = "trit.optim",
   schedule = "trit.schedule", data = "trit.data", h5 = "trit.h5", runlog = "trit.runlog",
   checkpoint = "trit.checkpoint", stats = "trit.stats", trained = "trit.trained",
+  report = "trit.report",
 }
 local functions = { -- name -> { module, field }
   train = { "trit.train", "train" }, evaluate = { "trit.train", "evaluate" },

@@ -13,7 +13,16 @@ local runfile = require "trit.runfile"
 
 local runs = {}
 
+local DIGITS = 20 -- of a number in a name
 local DEPTH = 6 -- directories below the given one that are searched
+
+-- Names with their numbers in numeric order.
+local function natural(a, b)
+  local function key(name)
+    return (name:gsub("%d+", function(d) return ("0"):rep(DIGITS - #d) .. d end))
+  end
+  return key(a) < key(b)
+end
 
 local function search(dir, depth, found)
   if lfs.attributes(dir .. "/run.h5", "mode") == "file" then found[#found + 1] = dir end
@@ -24,7 +33,7 @@ local function search(dir, depth, found)
       names[#names + 1] = name
     end
   end
-  table.sort(names)
+  table.sort(names, natural)
   for _, name in ipairs(names) do search(dir .. "/" .. name, depth - 1, found) end
   return found
 end

@@ -27,7 +27,7 @@ end
 local function label_room(s)
   local longest = 0
   for _, v in ipairs(s.ticks) do longest = math.max(longest, utf8.len(s.format(v))) end
-  return 20 + DIGIT * longest
+  return 25 + DIGIT * longest
 end
 
 function chart.new(o)

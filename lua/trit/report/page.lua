@@ -50,8 +50,12 @@ end
 local function tiles(data)
   local best, out = collect.best(data.runs), {}
   local one = #data.runs == 1
-  out[1] = tile(one and data.runs[1].status or ("%d"):format(#data.runs), one and "status" or "runs",
-    one and (data.runs[1].message ~= "" and data.runs[1].message or nil) or states(data))
+  if one then
+    local message = data.runs[1].message
+    out[1] = tile(data.runs[1].status, "status", message ~= "" and message or nil)
+  else
+    out[1] = tile(("%d"):format(#data.runs), "runs", states(data))
+  end
   if best then
     out[#out + 1] = tile(term.percent(best.top1, 2), one and "top-1" or "best top-1", not one and best.name or
       best.best and best.best > best.top1 and "best epoch " .. term.percent(best.best, 2) or nil)
