@@ -88,7 +88,7 @@ describe("a report", function()
       make_run("p" .. i, { quantizer = "tga", params = { init = v[1], lr = 0.1 }, layers = 1, epochs = 2,
         top1 = v[2], zeros = v[3] })
     end
-    local data = data_of("p1", "p2", "p3", "p4")
+    local data = data_of("p3", "p4", "p2", "p1") -- sorted by what differs
     assert.same({ "init" }, data.varied)
     assert.equal("init=0.2", data.runs[2].name)
     local front = {}

@@ -120,6 +120,12 @@ local shown_series = { { "zero_share", "zeros", term.percent }, { "threshold", "
                        { "scale", "scale", term.number }, { "flips", "flips", term.percent },
                        { "shapiro_w", "W", function(v) return term.number(v, "%.5f") end } }
 
+local function first_number(series) -- the first record has no flips
+  for _, v in ipairs(series) do
+    if v == v then return v end
+  end
+end
+
 local function print_layer(d, unicode, color)
   local function bold(text) return color and "\27[1m" .. text .. "\27[0m" or text end
   local head = { bold(d.layer) }
@@ -144,7 +150,7 @@ local function print_layer(d, unicode, color)
       local series = d.series[s[1]]
       if series then
         print(("%s%-6s %s  %s to %s"):format(indent, s[2],
-          term.sparkline(series, SPARK_WIDTH, unicode), s[3](series[1]), s[3](series[#series])))
+          term.sparkline(series, SPARK_WIDTH, unicode), s[3](first_number(series)), s[3](series[#series])))
       end
     end
   end

@@ -115,6 +115,23 @@ local function varied_options(list)
   return names
 end
 
+-- By the options in which they differ, first name first; numbers before texts before nothing.
+local function sort_runs(data)
+  local place = {}
+  for i, run in ipairs(data.runs) do place[run] = i end
+  local rank = { number = 1, string = 2, boolean = 3 }
+  table.sort(data.runs, function(a, b)
+    for _, name in ipairs(data.varied) do
+      local x, y = a.params[name], b.params[name]
+      local p, q = rank[type(x)] or 4, rank[type(y)] or 4
+      if p ~= q then return p < q end
+      if p == 3 then x, y = tostring(x), tostring(y) end
+      if p < 4 and x ~= y then return x < y end
+    end
+    return place[a] < place[b]
+  end)
+end
+
 -- The part of the paths that tells the runs apart.
 local function tail_of(dir, root)
   local tail = dir:sub(1, #root) == root and dir:sub(#root + 1):gsub("^/+", "") or dir
@@ -169,9 +186,10 @@ function collect.front(list)
   return front
 end
 
---- Read runs.  dirs: run directories; root: what they have in common, for their names.
+--- Read runs.  dirs: run directories; root: what they have in common, for their names; in_order: keep
+-- their order instead of sorting by the options in which they differ.
 -- Returns the data; unreadable files are listed in it, not fatal.
-function collect.runs(dirs, root)
+function collect.runs(dirs, root, in_order)
   local data = { title = root, root = root, runs = {}, unreadable = {} }
   for _, dir in ipairs(dirs) do
     local run, failure = read_run(dir)
@@ -182,6 +200,7 @@ function collect.runs(dirs, root)
     end
   end
   data.varied = varied_options(data.runs)
+  if not in_order then sort_runs(data) end
   name_runs(data, root)
   data.front = collect.front(data.runs)
   return data

@@ -55,7 +55,7 @@ function report.read(path, options)
   if not root then return nil, dirs end
   local chosen, why = choose(dirs, options or {})
   if not chosen then return nil, why end
-  local data = collect.runs(chosen, root)
+  local data = collect.runs(chosen, root, options and options.sort ~= nil)
   if #data.runs == 0 then
     return nil, ("no run in '%s' can be read: %s"):format(root, tostring(data.unreadable[1].message))
   end
