@@ -120,7 +120,11 @@ describe("a report", function()
   end)
 
   it("shows a run that has only begun, and skips files it cannot read", function()
-    local log = assert(runlog.create(dir .. "/new", { config = { params = {} } }))
+    local log = assert(runlog.create(dir .. "/new", { config = { params = {},
+      data = "shapes10: 1000 train + 10 test images, 10 classes, batches of 100 x 3x32x32" } }))
+    log:train { step = 1, epoch = 1, loss = 2 }
+    log:train { step = 2, epoch = 1, loss = 2 }
+    assert.same({ 0.1, 0.2 }, data_of("new").runs[1].train.x) -- epochs, though none has ended
     os.execute(("mkdir -p '%s/bad' && echo nonsense >'%s/bad/run.h5'"):format(dir, dir))
     local text, status = command("", ("report '%s'"):format(dir))
     assert.equal(0, status, text)

@@ -16,11 +16,13 @@ local collect = {}
 
 local TEXT_LENGTH = 48 -- characters of a run's name that fit a label
 
--- Steps of one epoch, as far as the run has got.
-local function steps_per_epoch(train, val)
+-- Steps of one epoch: as its end showed; before the first end as the data set's description says.
+local function steps_per_epoch(train, val, config)
   if val.n > 0 and val.epoch and val.step and val.epoch[val.n] > 0 then
     return val.step[val.n] / val.epoch[val.n]
   end
+  local images, batch = tostring(config.data):match(": (%d+) train .- batches of (%d+) ")
+  if images then return math.ceil(images / batch) end
   local n = 0
   for i = 1, train.n do
     if train.epoch and train.epoch[i] == train.epoch[1] then n = n + 1 end
@@ -78,7 +80,7 @@ local function read_run(dir)
   if row.status == "unreadable" then return nil, row end
   local run = runfile.open(dir)
   local train, val = run:series("train") or { n = 0 }, run:series("val") or { n = 0 }
-  local per_epoch = steps_per_epoch(train, val)
+  local per_epoch = steps_per_epoch(train, val, row.config)
   row.dir, row.flat, row.layers = dir, flat.map(row.config), {}
   row.train, row.val = with_epochs(train, per_epoch), with_epochs(val, per_epoch)
   for _, name in ipairs(run:layers() or {}) do
