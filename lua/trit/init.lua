@@ -18,10 +18,10 @@ local trit = {
 
 -- Parts loaded on first use: name -> module.
 local parts = {
+  trained = "trit.trained", report = "trit.report",
   nn = "trit.nn", models = "trit.models", quant = "trit.quant", optim = "trit.optim",
   schedule = "trit.schedule", data = "trit.data", h5 = "trit.h5", runlog = "trit.runlog",
-  checkpoint = "trit.checkpoint", stats = "trit.stats", trained = "trit.trained",
-  report = "trit.report",
+  checkpoint = "trit.checkpoint", stats = "trit.stats",
 }
 local functions = { -- name -> { module, field }
   train = { "trit.train", "train" }, evaluate = { "trit.train", "evaluate" },
