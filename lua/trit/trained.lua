@@ -26,7 +26,8 @@ local LOADER = { "size", "resize", "limit", "on_error" } -- options that say whi
 --- The part of a run's configuration that `load` and `open` need; trit.train adds it to config.
 function trained.record(model, data)
   local out = { model_options = rawget(model, "model_options") }
-  if type(data) == "table" and rawget(data, "spec") then
+  local meta = getmetatable(data)
+  if type(meta) == "table" and meta.__name == "trit.data" then
     local options = {}
     for _, name in ipairs(LOADER) do options[name] = data.options[name] end
     out.dataset = { spec = data.spec, options = options, mean = data.mean, std = data.std,
