@@ -1,5 +1,6 @@
 --- What a run file says about a training (/config), and in what two trainings differ.
 
+local act = require "trit.act"
 local core = require "trit.core"
 local flat = require "trit.flat"
 local json = require "trit.json"
@@ -17,8 +18,9 @@ local function describe(thing) return thing and thing.describe and thing:describ
 function config.of(o, run, context)
   local layers = {}
   for name, m in o.model:quantizable() do
-    local q = rawget(m, "quantizer")
-    layers[#layers + 1] = { name = name, quantizer = q and q.name or "float", options = q and q.options }
+    local q, a = rawget(m, "quantizer"), act.of(m)
+    layers[#layers + 1] = { name = name, quantizer = q and q.name or "float", options = q and q.options,
+      activation = a and { name = a.descriptor.name, options = a.options } }
   end
   local ours = getmetatable(o.data) and getmetatable(o.data).__name == "trit.data"
   local all = { script = context.script, params = context.params, label = o.label,
@@ -31,6 +33,7 @@ function config.of(o, run, context)
     schedule = describe(o.schedule), bn_first_pass = o.bn_first_pass, accumulate = o.accumulate,
     clip_norm = o.clip_norm, label_smoothing = o.label_smoothing, max_steps = o.max_steps,
     histogram_every = o.histogram_every, loss = o.loss and "of the script" or "cross_entropy" }
+  for k, v in pairs(require("trit.trained").record(o.model, o.data)) do all[k] = v end
   for k, v in pairs(o.config or {}) do all[k] = v end
   return all
 end

@@ -18,6 +18,7 @@ local trit = {
 
 -- Parts loaded on first use: name -> module.
 local parts = {
+  trained = "trit.trained", report = "trit.report",
   nn = "trit.nn", models = "trit.models", quant = "trit.quant", optim = "trit.optim",
   schedule = "trit.schedule", data = "trit.data", h5 = "trit.h5", runlog = "trit.runlog",
   checkpoint = "trit.checkpoint", stats = "trit.stats", safetensors = "trit.safetensors",

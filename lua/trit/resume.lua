@@ -60,7 +60,7 @@ function resume.capture(run)
   local gradients, step_counts = run.step_fn:state_dict()
   local meta = { format = FORMAT, id = run.id, step = run.step, cursor = run.cursor, complete = run.complete,
     result = run.result, rows = run.log:position(), counters = run.model:counters_dict(),
-    steps = step_counts, cost = run:cost(), best_here = run.best_here, time = run.time }
+    steps = step_counts, cost = run:cost(), best_here = run.best_here }
   put(state, "gradients", gradients)
   put(state, "codes", run.log:codes())
   for prefix, field in pairs(optimizers) do
@@ -80,12 +80,9 @@ local function load_optimizer(optimizer, counts, tensors)
   optimizer:load_state_dict(state)
 end
 
--- Quantizers that follow the schedule (trit.schemes.follow) are told the time, too.
 local function load_model(run, c)
   run.model:load_state_dict(c.tensors)
   run.model:counters_dict(c.meta.run.counters)
-  run.time = c.meta.run.time
-  if run.schedule and run.time then run.schedule:rate(run.optimizer:lr(), run.time) end
 end
 
 -- The opposite of capture.

@@ -89,9 +89,8 @@ local function thresholds_optimizer(o)
     { lr = o.lr_th or o.optimizer:lr(), momentum = THRESHOLD_MOMENTUM, nesterov = true, weight_decay = 0 })
 end
 
---- All optimizers, and whatever else listens, follow the schedule; t in epochs from 0.
+--- All optimizers follow the schedule; t in epochs from 0.
 local function set_rates(run, t)
-  run.time = t
   if not run.schedule then return end
   for optimizer, base in pairs(run.base) do optimizer:set_lr(run.schedule:rate(base, t)) end
 end
@@ -227,7 +226,7 @@ local function new_run(o)
   local run = setmetatable({ model = o.model, data = o.data, optimizer = o.optimizer, epochs = o.epochs,
     label = o.label or "train", hooks = o.hooks or {}, quiet = o.quiet, step = 0,
     histogram_every = o.histogram_every or 1, schedule = o.schedule, max_steps = o.max_steps,
-    cursor = new_cursor(1), time = 0, result = { best_top1 = 0 }, complete = o.epochs < 1, began = now(),
+    cursor = new_cursor(1), result = { best_top1 = 0 }, complete = o.epochs < 1, began = now(),
     waited = o.data:wait_seconds(), state = o.state or {}, checkpoint_seconds = 0,
     spent = { seconds = 0, log_seconds = 0, checkpoint_seconds = 0, data_wait_seconds = 0 } }, Run)
   local loss = o.loss or function(logits, y)

@@ -76,6 +76,24 @@ describe("run file", function()
     assert.same({ 2, 2 }, { table.unpack(f:read_numbers(layer .. "/hist/zeros")) })
   end)
 
+  it("takes zeros for a count in a histogram and for a share elsewhere", function()
+    local log = create()
+    log:val { step = 1, epoch = 1, top1 = 0.5, zeros = 0.25, under = 0.125 }
+    log:layer("fc.weight", { step = 1, epoch = 1, weights = core.tensor { -1, 0, 0, 1 } })
+    log:val { step = 2, epoch = 2, top1 = 0.5, zeros = 0.5, counts = 1.5 }
+    log:finish("complete")
+    local run = assert(runfile.open(dir))
+    local val, hist = run:series "val", run:series "layers/fc.weight/hist"
+    assert.same({ 0.25, 0.5 }, { val.zeros[1], val.zeros[2] })
+    assert.equal(0.125, val.under[1])
+    assert.equal(1.5, val.counts[2])
+    assert.equal(2, hist.zeros[1])
+    assert.equal("integer", math.type(hist.zeros[1]))
+    local f <close> = assert(h5.open(dir .. "/run.h5"))
+    assert.matches("^share", f:attr("val/zeros", "description"))
+    assert.matches("exactly zero", f:attr("layers/fc.weight/hist/zeros", "description"))
+  end)
+
   it("is in the oldest format and holds what was flushed while it is open", function()
     local log = create()
     log:train { step = 1, loss = 1 }

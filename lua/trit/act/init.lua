@@ -146,6 +146,19 @@ local function wrapped(layer, x)
   return quantizer.output and quantizer:output(x, y, layer) or y
 end
 
+--- Give a layer its own activation quantizer; salt tells the draws of layers apart.
+function act.attach(layer, quantizer, salt)
+  rawset(quantizer, "salt", salt)
+  layer.input = quantizer
+  rawset(layer, "forward", wrapped)
+end
+
+--- The activation quantizer of a layer, or nil.
+function act.of(layer)
+  local input = layer.input
+  return type(input) == "table" and input.is_act and input or nil
+end
+
 --- Quantize what goes into layers; returns the model.
 function act.quantize(model, rules)
   check_rules(rules)
@@ -163,12 +176,7 @@ function act.quantize(model, rules)
     end
   end
   for i, c in ipairs(chosen) do
-    if c[2] then
-      local mine = c[2]:clone()
-      rawset(mine, "salt", i)
-      c[1].input = mine
-      rawset(c[1], "forward", wrapped)
-    end
+    if c[2] then act.attach(c[1], c[2]:clone(), i) end
   end
   return model
 end

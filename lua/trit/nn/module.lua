@@ -190,16 +190,24 @@ function Module:state_dict()
   return state
 end
 
+-- Numbers of one object under `prefix` in all; given a state, take them first.
+local function count(all, prefix, object, fields, state)
+  for _, field in ipairs(fields) do
+    local name = prefix == "" and field or prefix .. "." .. field
+    if state and state[name] then rawset(object, field, state[name]) end
+    all[name] = rawget(object, field)
+  end
+end
+
 --- Numbers that count what a module did, such as calls that drew random numbers: a class names its fields
--- in `counters`.  They belong to the training, not to the model.  Given a table, set them.
+-- in `counters`; and where quantizers stand in their schedules.  They belong to the training, not to
+-- the model.  Given a table, set them.
 function Module:counters_dict(state)
   local all = {}
   for prefix, m in self:named_modules() do
-    for _, field in ipairs(m.counters or {}) do
-      local name = prefix == "" and field or prefix .. "." .. field
-      if state and state[name] then rawset(m, field, state[name]) end
-      all[name] = rawget(m, field)
-    end
+    count(all, prefix, m, m.counters or {}, state)
+    local q = rawget(m, "quantizer")
+    if q then count(all, prefix == "" and "quantizer" or prefix .. ".quantizer", q, q.counters, state) end
   end
   return all
 end

@@ -17,6 +17,7 @@ local Quantizer = {}
 
 -- Trainable parameters are fields of the object, beside name and options: q.delta.
 Quantizer.__index = Quantizer
+Quantizer.counters = { "progress", "start", "stop" } -- numbers of a training (Module:counters_dict)
 
 local function each_learn(q)
   return ipairs(q.learn)
