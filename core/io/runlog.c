@@ -71,13 +71,8 @@ static const struct {
     {"shapiro_sub_p", "", "mean p value of random subsamples", false},
     {"skew", "", "m3 / m2^1.5 of the weights", false},
     {"kurtosis", "", "m4 / m2^2 - 3 of the weights", false},
+    {"zeros", "", "share (0..1) of ternary codes that are zero", false}, /* outside histograms */
 };
-
-static int find_known(const char *name) {
-    for (int i = 0; i < (int)(sizeof known / sizeof *known); i++)
-        if (strcmp(known[i].name, name) == 0) return i;
-    return -1;
-}
 
 static double now(void) {
     struct timespec t;
@@ -344,8 +339,26 @@ static trit_status find_group(trit_runlog *log, const char *path, group **out, b
     return TRIT_OK;
 }
 
-static trit_status describe_series(trit_h5 *f, const char *path, const char *name) {
-    const int k = find_known(name);
+static bool is_histogram(const group *g) {
+    const size_t length = strlen(g->path);
+    return length > 5 && strcmp(g->path + length - 5, "/hist") == 0;
+}
+
+/* Row of a series' name; those that count weights are meant in histograms only. */
+static int find_known(const group *g, const char *name) {
+    for (int i = 0; i < (int)(sizeof known / sizeof *known); i++)
+        if (strcmp(known[i].name, name) == 0 &&
+            (!known[i].integer || strcmp(name, "step") == 0 || is_histogram(g)))
+            return i;
+    return -1;
+}
+
+static int64_t chunk_of(const group *g) {
+    return strncmp(g->path, "layers/", 7) == 0 ? LAYER_CHUNK : RUN_CHUNK;
+}
+
+static trit_status describe_series(trit_h5 *f, const group *g, const char *path, const char *name) {
+    const int k = find_known(g, name);
     if (k < 0) return TRIT_OK;
     if (known[k].units[0]) TRIT_TRY(attr(f, path, "units", known[k].units));
     return attr(f, path, "description", known[k].description);
@@ -363,19 +376,19 @@ static void convert(trit_h5_type type, int64_t n, const double *data, void *row)
 }
 
 /* A new series in `f` at `path`, `rows` empty rows and then, if given, the first data. */
-static trit_status new_series(trit_h5 *f, const char *path, const trit_field *field, int64_t chunk,
+static trit_status new_series(trit_h5 *f, const group *g, const char *path, const trit_field *field,
                               int64_t rows, bool with_data, trit_h5_series **out) {
-    const int k = find_known(field->name);
+    const int k = find_known(g, field->name);
     const trit_h5_type type = k >= 0 && known[k].integer ? TRIT_H5_I64 : TRIT_H5_F64;
     const int64_t width = field->width ? field->width : 1, total = rows + with_data;
     double *data = malloc((size_t)(total * width) * sizeof *data + 1);
     if (!data) return trit_fail(TRIT_ERR_MEM, "runlog: no memory for series '%s'", path);
     for (int64_t r = 0; r < total; r++)
         convert(type, width, r < rows ? NULL : field->data, data + r * width);
-    trit_status status = trit_h5_series_new(f, path, type, field->width,
-                                            field->width ? WIDE_CHUNK : chunk, total, data, out);
+    trit_status status = trit_h5_series_new(
+        f, path, type, field->width, field->width ? WIDE_CHUNK : chunk_of(g), total, data, out);
     free(data);
-    if (status == TRIT_OK) status = describe_series(f, path, field->name);
+    if (status == TRIT_OK) status = describe_series(f, g, path, field->name);
     return status;
 }
 
@@ -403,9 +416,7 @@ static trit_status plot_hints(trit_h5 *f, const group *g, int n, const trit_fiel
     if (!signal || !find_field(n, field, "step")) return TRIT_OK;
     for (int i = 0; i < n; i++)
         if (field[i].fixed) axes[1] = field[i].name;
-    const size_t length = strlen(g->path);
-    const bool histogram = length > 5 && strcmp(g->path + length - 5, "/hist") == 0;
-    if (strncmp(g->path, "layers/", 7) == 0 && !histogram) {
+    if (strncmp(g->path, "layers/", 7) == 0 && !is_histogram(g)) {
         TRIT_TRY(attr(f, "", "NX_class", "NXentry"));
         TRIT_TRY(attr(f, "", "default", "hist"));
     } else {
@@ -419,10 +430,6 @@ static trit_status plot_hints(trit_h5 *f, const group *g, int n, const trit_fiel
     return TRIT_OK;
 }
 
-static int64_t chunk_of(const group *g) {
-    return strncmp(g->path, "layers/", 7) == 0 ? LAYER_CHUNK : RUN_CHUNK;
-}
-
 /* First record of a group that is not in the file. */
 static trit_status graft_group(trit_runlog *log, group *g, int n, const trit_field *field) {
     trit_h5 *graft;
@@ -433,10 +440,10 @@ static trit_status graft_group(trit_runlog *log, group *g, int n, const trit_fie
         if (field[i].fixed) {
             status = trit_h5_write(graft, field[i].name, NULL, TRIT_H5_F64, 1, &field[i].width,
                                    field[i].data);
-            if (status == TRIT_OK) status = describe_series(graft, field[i].name, field[i].name);
+            if (status == TRIT_OK) status = describe_series(graft, g, field[i].name, field[i].name);
             continue;
         }
-        status = new_series(graft, field[i].name, &field[i], chunk_of(g), 0, true, &s);
+        status = new_series(graft, g, field[i].name, &field[i], 0, true, &s);
         if (status == TRIT_OK) status = add_member(g, field[i].name, s);
     }
     if (status == TRIT_OK) status = plot_hints(graft, g, n, field);
@@ -482,7 +489,7 @@ static trit_status append_all(trit_runlog *log, group *g, int n, const trit_fiel
         char path[1024];
         if (field[i].fixed || find_series(g, field[i].name)) continue;
         snprintf(path, sizeof path, "%s/%s", g->path, field[i].name);
-        TRIT_TRY(new_series(log->file, path, &field[i], chunk_of(g), g->rows, false, &s));
+        TRIT_TRY(new_series(log->file, g, path, &field[i], g->rows, false, &s));
         TRIT_TRY(add_member(g, field[i].name, s));
     }
     trit_h5_series *step = NULL;

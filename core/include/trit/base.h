@@ -125,6 +125,7 @@ typedef enum {
     TRIT_STREAM_QUANT,   /* stochastic rounding                                 */
     TRIT_STREAM_DATA,    /* generated data sets: index = image                  */
     TRIT_STREAM_STATS,   /* subsamples of statistics                            */
+    TRIT_STREAM_SWEEP,   /* points of a sweep: index = point, lane = parameter  */
 } trit_stream;
 
 /* `index` and `lane` together name the draw; four words come out. */
@@ -137,6 +138,13 @@ void trit_rng_fill_normal(uint64_t seed, uint32_t stream, float mean, float std,
 /* A permutation of 0..n-1 (Fisher-Yates), fixed by (seed, stream, index). */
 void trit_rng_permutation(uint64_t seed, uint32_t stream, uint64_t index, uint32_t *perm,
                           uint32_t n);
+
+/* ------------------------------------------------------------ fingerprints */
+
+#define TRIT_HASH_CHARS 32
+
+/* XXH3-128 of n bytes as 32 hexadecimal digits, the same on every machine. */
+void trit_hash_hex(const void *bytes, size_t n, char hex[TRIT_HASH_CHARS + 1]);
 
 /* ------------------------------------------------------- typed parameters */
 
