@@ -26,6 +26,8 @@ local Feed = {}
 Feed.__index = Feed
 
 local STDIN = 0
+local LOOK = 0.5 -- seconds between looks for new values and results
+local STOPPED = "stopped by the optimizer"
 local ENDED = { complete = true, failed = true, stopped = true }
 
 local function say(event)
@@ -71,7 +73,7 @@ end
 --- asktell.new { declared =, base = fixed options, seeds = { ... } or nil, script =, metric =, goal =,
 -- jobs = }
 function asktell.new(o)
-  local self = setmetatable({ o = o, lines = {}, rest = "", trials = {}, open = 0, asked = 0 }, Feed)
+  local self = setmetatable({ o = o, lines = {}, rest = "", trials = {}, looked = 0, asked = 0 }, Feed)
   local rows = {}
   for name, row in pairs(o.declared) do
     rows[name] = { default = row[1], min = row.min, max = row.max, choices = row.choices, doc = row.doc }
@@ -105,6 +107,7 @@ local function add_trial(self, worker, line)
     if seed then chosen[point.SEED] = seed end
     local p = point.new(self.o.script, point.values(self.o.declared, chosen))
     trial.points[#trial.points + 1] = p
+    worker.skip[p.id] = nil
     if not known[p.id] then table.insert(worker.plan.points, p) end
   end
   self.trials[#self.trials + 1] = trial
@@ -113,12 +116,10 @@ end
 
 local function stop_trial(self, worker, id)
   for _, trial in ipairs(self.trials) do
-    if trial.id == id then
-      trial.stop = true
-      for _, p in ipairs(trial.points) do
-        local r = worker.running[p.id]
-        if r then r.child:stop("stopped", "stopped by the optimizer") end
-      end
+    for _, p in ipairs(trial.id == id and trial.points or {}) do
+      local r = worker.running[p.id]
+      if r then r.child:stop("stopped", STOPPED) end
+      worker.skip[p.id] = true -- what has not begun will not
     end
   end
 end
@@ -153,7 +154,11 @@ local function tell_result(self, worker, trial)
   local state, reason = "complete", nil
   for _, p in ipairs(trial.points) do
     local look = worker.plan.store:look(p.id)
-    if not ENDED[look.state] or worker.running[p.id] or worker.retry[p.id] == look.claim then return false end
+    if worker.running[p.id] or worker.retry[p.id] == look.claim and look.state == "failed" then return false end
+    if not ENDED[look.state] then
+      if not worker.skip[p.id] or look.state == "running" then return false end
+      look = { state = "stopped", exit = { reason = STOPPED } }
+    end
     local last = look.exit.result
     ids[#ids + 1], values[#values + 1] = p.id, results.value(last, self.o.metric)
     zeros[#zeros + 1], seconds[#seconds + 1] = results.value(last, "val/zeros"), last and last.seconds
@@ -171,6 +176,9 @@ function Feed:pump(worker)
   self.lines = {}
   for _, text in ipairs(lines) do obey(self, worker, text) end
   if #lines > 0 then self.asked = 0 end
+  local t = uv.hrtime() * 1e-9
+  if #lines == 0 and t - self.looked < LOOK then return end
+  self.looked = t
   local open = {}
   for _, trial in ipairs(self.trials) do
     tell_values(self, worker, trial)

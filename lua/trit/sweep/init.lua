@@ -28,6 +28,8 @@ local OK, FAILED, RESUMABLE = 0, 1, 75
 
 local function usage(fmt, ...) error({ exit = 2, message = fmt:format(...) .. "; see trit sweep --help" }) end
 
+local function counted(n, noun) return ("%d %s%s"):format(n, noun, n == 1 and "" or "s") end
+
 --- Names of the early stopping rules: the files stop_NAME.lua beside this one.
 function sweep.rules()
   local dir = assert(package.searchpath("trit.sweep.store", package.path)):match("^(.*)/")
@@ -137,7 +139,7 @@ local function dry_run(o, place, points, names)
     table.insert(lines[i], row.state)
   end
   print(term.table(head, lines))
-  io.stderr:write(("%d points\n"):format(#points))
+  io.stderr:write(counted(#points, "point"), "\n")
   return OK
 end
 
@@ -173,7 +175,7 @@ local function plan_of(o, script, place, points, names)
   local screen = view.new { quiet = o.quiet }
   local plan = { store = place, points = points, script = script.copy, jobs = o.jobs,
     threads = threads_per_run(o), time_limit = o.time_limit, memory_limit = o.memory_limit,
-    rule = rule_named(o.stop), metric = o.metric, goal = o.goal, retry_failed = o.retry_failed,
+    rule = o.rule, metric = o.metric, goal = o.goal, retry_failed = o.retry_failed,
     wait = not o.no_wait and not share, share = share, view = screen,
     rule_options = { from = o.stop_from, factor = o.stop_factor, peers = o.stop_peers,
       sign = o.goal == "max" and 1 or -1 } }
@@ -217,12 +219,12 @@ local function say_outcome(o, s, interrupted)
     if row.state == "failed" then failed[#failed + 1] = row end
   end
   for _, row in ipairs(failed) do note("failed: %s: %s", row.dir, row.reason or "") end
-  note("%d points in %s: table.csv, table.md, points.json", #s.points, s.directory)
+  note("%s in %s: table.csv, table.md, points.json", counted(#s.points, "point"), s.directory)
   if interrupted then
     return RESUMABLE, ("ended by %s; the same command goes on"):format(interrupted)
   end
   if #failed > 0 then
-    return FAILED, ("%d of %d points failed; --retry-failed runs them again"):format(#failed, #s.points)
+    return FAILED, ("%d of %s failed; --retry-failed tries again"):format(#failed, counted(#s.points, "point"))
   end
   return OK
 end
@@ -237,6 +239,7 @@ local function prepare(o)
       usage("the script's option --%s has the name of an option of trit sweep", name)
     end
   end
+  o.rule = rule_named(o.stop)
   o.goal = o.goal or results.goal(o.metric)
   o.out = o.out or ("runs/%s/sweep"):format(script.path:match("([^/]+)%.lua$") or "script")
   return script, declared
@@ -264,8 +267,8 @@ function sweep.run(o)
     plan.feed = asktell.new { declared = declared, base = base, seeds = seeds, script = script,
       metric = o.metric, goal = o.goal, jobs = o.jobs }
   end
-  plan.view:line("%d points in %s, %d at a time, %d thread%s each", #points, o.out, o.jobs, plan.threads,
-    plan.threads == 1 and "" or "s")
+  plan.view:line("%s in %s, %d at a time, %s each", counted(#points, "point"), o.out, o.jobs,
+    counted(plan.threads, "thread"))
   local interrupted = worker.new(plan):run()
   local s = summary.make(place, points, { metric = o.metric, goal = o.goal, first = names, script = script })
   local saved, message = summary.save(s)

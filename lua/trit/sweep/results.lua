@@ -63,7 +63,7 @@ function results.curve(dir, name)
   local at = lfs.attributes(dir .. "/run.h5", "modification")
   local size = at and lfs.attributes(dir .. "/run.h5", "size")
   local old = cache[key]
-  if old and old.at == at and old.size == size and os.time() - at > 2 then return old.curve end
+  if at and old and old.at == at and old.size == size and os.time() - at > 2 then return old.curve end
   local curve = at and read_curve(dir, name) or { epoch = {}, value = {} }
   cache[key] = { at = at, size = size, curve = curve }
   return curve

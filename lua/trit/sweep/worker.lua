@@ -42,7 +42,7 @@ end
 -- view =, names = (options shown), save = function }.
 function worker.new(plan)
   local self = setmetatable({ plan = plan, running = {}, final = {}, retry = {}, not_before = {},
-    scanned = -SCAN, looked = 0, beaten = 0, elsewhere = 0, halted = {},
+    scanned = -SCAN, looked = 0, beaten = 0, elsewhere = 0, halted = {}, skip = {},
     finished = {} }, Worker)
   if plan.retry_failed then
     for _, p in ipairs(plan.points) do
@@ -92,7 +92,7 @@ local CLAIMABLE = { open = true, interrupted = true, lost = true, busy = true }
 -- Is the point to be run now?  Fills in what is known: final, elsewhere.
 local function claimable(self, p)
   local id = p.id
-  if self.running[id] or self.final[id] or now() < (self.not_before[id] or 0) then return nil end
+  if self.running[id] or self.final[id] or self.skip[id] or now() < (self.not_before[id] or 0) then return nil end
   local look = self.plan.store:look(id)
   if CLAIMABLE[look.state] then return look end
   if look.state == "failed" and self.retry[id] == look.claim then return look end
@@ -194,11 +194,20 @@ local function count_ends(self, r, record)
   end
 end
 
+-- A run that had written its last record when a signal reached it is complete.
+local function outcome(self, id, r)
+  local state, reason = r.child:result()
+  if r.child.signal ~= 0 and state ~= "lost" and self.plan.store:ended_unrecorded(id, r.claim) then
+    return "complete"
+  end
+  return state, reason
+end
+
 local function record_end(self, id, r)
   local run = r.child
   self.running[id] = nil
   run:close()
-  local state, reason = run:result()
+  local state, reason = outcome(self, id, r)
   local record = { state = state, reason = reason, code = run.code, signal = run.signal,
     seconds = run.seconds, peak_bytes = run.peak }
   count_ends(self, r, record)
