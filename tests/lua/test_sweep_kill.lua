@@ -180,7 +180,8 @@ describe("a claim", function()
   end
 
   local function attempts(...)
-    local _, out, err = toy.trit(dir, { "sweep", "toy.lua", "--no-wait", "--json", "--stale-after", "30", ... })
+    local _, out, err = toy.trit(dir, { "sweep", "toy.lua", "--no-wait", "--json", "--stale-after", "30",
+      ... })
     local p = assert(json.decode(out), err).points[1]
     return p.attempts, p.state
   end
@@ -256,7 +257,8 @@ describe("a limit", function()
   end
 
   it("of time ends a run, and the others go on", function()
-    local by = outcome("--how", "deaf,well", "--jobs", "2", "--pause", "0.4", "--epochs", "2", "--time-limit", "20")
+    local by = outcome("--how", "deaf,well", "--jobs", "2", "--pause", "0.4", "--epochs", "2",
+      "--time-limit", "20")
     assert.equal("complete", by.deaf.state)
     by = outcome("--how", "well", "--pause", "0.5", "--epochs", "100", "--time-limit", "1.5s")
     assert.equal("failed", by.well.state)

@@ -154,7 +154,8 @@ local function tell_result(self, worker, trial)
   local state, reason = "complete", nil
   for _, p in ipairs(trial.points) do
     local look = worker.plan.store:look(p.id)
-    if worker.running[p.id] or worker.retry[p.id] == look.claim and look.state == "failed" then return false end
+    local again = look.state == "failed" and worker.retry[p.id] == look.claim
+    if worker.running[p.id] or again then return false end
     if not ENDED[look.state] then
       if not worker.skip[p.id] or look.state == "running" then return false end
       look = { state = "stopped", exit = { reason = STOPPED } }

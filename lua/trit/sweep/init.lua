@@ -224,7 +224,8 @@ local function say_outcome(o, s, interrupted)
     return RESUMABLE, ("ended by %s; the same command goes on"):format(interrupted)
   end
   if #failed > 0 then
-    return FAILED, ("%d of %s failed; --retry-failed tries again"):format(#failed, counted(#s.points, "point"))
+    return FAILED, ("%d of %s failed; --retry-failed tries again"):format(#failed,
+      counted(#s.points, "point"))
   end
   return OK
 end

@@ -11,6 +11,7 @@ local child = require "trit.sweep.child"
 local point = require "trit.sweep.point"
 local results = require "trit.sweep.results"
 local lfs = require "lfs"
+local runfile = require "trit.runfile"
 local uv = require "luv"
 
 local worker = {}
@@ -92,7 +93,8 @@ local CLAIMABLE = { open = true, interrupted = true, lost = true, busy = true }
 -- Is the point to be run now?  Fills in what is known: final, elsewhere.
 local function claimable(self, p)
   local id = p.id
-  if self.running[id] or self.final[id] or self.skip[id] or now() < (self.not_before[id] or 0) then return nil end
+  if self.running[id] or self.final[id] or self.skip[id] then return nil end
+  if now() < (self.not_before[id] or 0) then return nil end
   local look = self.plan.store:look(id)
   if CLAIMABLE[look.state] then return look end
   if look.state == "failed" and self.retry[id] == look.claim then return look end
@@ -156,6 +158,12 @@ local function ended_before(self, p, claim)
   return false
 end
 
+-- A run file that cannot be read is no reason to fail: the run begins anew.
+local function can_resume(dir)
+  local run = runfile.open(dir)
+  return run ~= nil and run:status() ~= nil
+end
+
 local function start(self, p, look)
   local plan, store = self.plan, self.plan.store
   local claim, why = store:claim(p, look.claim)
@@ -170,7 +178,7 @@ local function start(self, p, look)
   local curve = plan.rule and curve_of(self, p.id)
   local run, message = child.start { dir = dir, claim = store:claim_path(p.id, claim), script = plan.script,
     options = point.options(p), threads = plan.threads, time_limit = plan.time_limit,
-    memory_limit = plan.memory_limit, resume = lfs.attributes(dir .. "/run.h5", "mode") == "file" }
+    memory_limit = plan.memory_limit, resume = can_resume(dir) }
   if not run then return finish(self, p, claim, { state = "failed", reason = message }) end
   store:note_child(p.id, claim, run.pid)
   self.running[p.id] = { point = p, claim = claim, child = run, before = look.exit or {},
