@@ -246,6 +246,17 @@ describe("trit sweep", function()
   end)
 end)
 
+describe("trit sweep SCRIPT --help", function()
+  it("lists the script's options", function()
+    local dir = toy.directory()
+    local code, out = toy.trit(dir, { "sweep", "toy.lua", "--help" })
+    toy.remove(dir)
+    assert.equal(0, code)
+    assert.matches("Options of toy.lua:\n.*%-%-init +threshold +%[default: 0.05%]", out)
+    assert.matches("%-%-retry%-failed", out)
+  end)
+end)
+
 describe("trit sweep --stop", function()
   local dir
   before_each(function() dir = toy.directory() end)
@@ -266,6 +277,9 @@ describe("trit sweep --stop", function()
     assert.equal("stopped", by[0.9].state)
     assert.matches("^median rule: ", by[0.9].reason)
     assert.is_true(by[0.9].epoch >= 2 and by[0.9].epoch < 8)
+    by = states("--init", "0.3,0.25,0.9", "--epochs", "8", "--pause", "0.12") -- no rule: it goes on
+    assert.equal("complete", by[0.9].state)
+    assert.equal(1, by[0.3].attempts)
   end)
 
   it("asha stops at rungs what is not among the best", function()

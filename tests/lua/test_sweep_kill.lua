@@ -276,3 +276,66 @@ describe("a limit", function()
     assert.equal("complete", by.hungry.state)
   end)
 end)
+
+describe("once", function()
+  local MAKE = [[
+local once, core = require "trit.sweep.once", require "trit.core"
+local context = require "trit.context"
+context.resume, context.run_dir = true, "mine"
+local function find()
+  local file = io.open("made/value")
+  return file and file:read("a")
+end
+local value = once("made", find, function()
+  assert(not context.resume)
+  context.run_dir = "a side job"
+  local log = assert(io.open("made/tries", "a"))
+  log:write("try\n")
+  log:close()
+  core.io_sleep(tonumber(arg[1]))
+  local file = assert(io.open("made/value", "w"))
+  file:write("made by ", arg[2])
+  file:close()
+end)
+assert(context.resume and context.run_dir == "mine")
+print(value)
+]]
+
+  it("makes a thing once, and again when its maker was killed", function()
+    local dir = toy.directory()
+    toy.write(dir .. "/make.lua", MAKE)
+    local first = toy.start(dir, { "lua", "make.lua", "60", "first" })
+    assert.is_true(toy.until_true(function() return toy.read(dir .. "/made/tries") ~= "" end))
+    local others = {}
+    for i = 1, 4 do others[i] = toy.start(dir, { "lua", "make.lua", "0.5", "another" }) end
+    core.io_sleep(0.5)
+    assert.equal("try\n", toy.read(dir .. "/made/tries"))
+    first.kill("sigkill")
+    first.wait()
+    for i = 1, 4 do assert.equal(0, others[i].wait()) end
+    assert.equal("try\ntry\n", toy.read(dir .. "/made/tries"))
+    assert.equal(("made by another\n"):rep(4), toy.read(dir .. "/.log"))
+    toy.remove(dir)
+  end)
+end)
+
+describe("experiments/threshold_sweep.lua", function()
+  local source = os.getenv("TRIT_SOURCE") or lfs.currentdir()
+
+  it("trains the float weights once and sweeps from them", function()
+    local dir = toy.directory()
+    local code, out, err = toy.trit(dir, { "sweep", source .. "/experiments/threshold_sweep.lua", "--images",
+      "256", "--epochs", "1", "--float_epochs", "1", "--center", "all", "--init", "0.02,0.3", "--lr_th", "0",
+      "--jobs", "2", "--out", "out", "--json" })
+    assert.equal(0, code, err)
+    local s = json.decode(out)
+    assert.same({ complete = 4 }, s.count)
+    for _, g in ipairs(s.groups) do
+      assert.is_true(g.params.init == 0.3 and g.zeros > 0.5 or g.params.init == 0.02 and g.zeros < 0.3)
+    end
+    local made = toy.list(dir .. "/runs/threshold_sweep/float")
+    assert.equal(1, #made)
+    assert.equal("complete", status_of(dir .. "/runs/threshold_sweep/float/" .. made[1]))
+    toy.remove(dir)
+  end)
+end)

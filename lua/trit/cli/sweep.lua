@@ -154,13 +154,29 @@ local function collect(words)
   return o
 end
 
+-- With a script, --help lists its options too.
+local function help_of_script(words)
+  local script
+  for _, word in ipairs(words) do
+    if word:match("%.lua$") then script = word end
+  end
+  if not script then return 0 end
+  local discover = require "trit.sweep.discover"
+  local found, why = discover.read(script)
+  local declared
+  if found then declared, why = discover.declared(found) end
+  if not declared then return 1, why end
+  print(("\nOptions of %s:\n%s"):format(script, require("trit.params").help(declared)))
+  return 0
+end
+
 function sweep.run(words)
   for _, word in ipairs(words) do
     if word == "--help" or word == "-h" then
       local parser = require("argparse")("trit sweep", sweep.summary, sweep.epilog)
       sweep.setup(parser)
       print(parser:get_help())
-      return 0
+      return help_of_script(words)
     end
   end
   return require("trit.sweep").run(collect(words))

@@ -161,9 +161,10 @@ local function threads_per_run(o)
 end
 
 local function announcer(screen, names, metric)
-  return function(p, record)
+  return function(p, record, s)
     local value = results.value(record.result, metric)
-    screen:line("%-11s %s  %s%s  %s%s", record.state, p.id:sub(1, 8), point.describe(p, names()),
+    screen:line("%d/%d  %-11s %s  %s%s  %s%s", s.done, s.total, record.state, p.id:sub(1, 8),
+      point.describe(p, names()),
       value and ("  %s %s"):format(metric, summary.number(metric, value)) or "",
       term.span(record.seconds or record.result and record.result.seconds),
       record.reason and record.state ~= "complete" and "  " .. record.reason or "")

@@ -128,7 +128,10 @@ function Store:claim(point, n)
   local path = self:claim_path(point.id, n + 1)
   local made, message = lfs.mkdir(path)
   if not made then
-    if lfs.attributes(path, "mode") == "directory" then return nil end
+    if lfs.attributes(path, "mode") == "directory" then
+      self.latest[point.id] = n + 1
+      return nil
+    end
     return nil, ("cannot create directory '%s': %s"):format(path, message)
   end
   ok, why = files.write_json(path .. "/owner.json", self.me)

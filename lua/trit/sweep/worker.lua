@@ -4,7 +4,7 @@
 -- point from its files (trit.sweep.store) and the same rules:
 --
 --   open, interrupted, lost    may be claimed
---   stopped                    may be claimed when its early stopping rule lets it go on
+--   stopped                    may be claimed when the early stopping rule lets it go on, or without a rule
 --   failed                     may be claimed by a worker with retry_failed that found it so at its start
 --   complete                   is left alone
 local child = require "trit.sweep.child"
@@ -79,7 +79,8 @@ end
 
 local function may_go_on(self, p)
   local plan = self.plan
-  return plan.rule and plan.rule.promote
+  if not plan.rule then return not plan.feed and not plan.refresh end -- those were stopped by the optimizer
+  return plan.rule.promote
     and plan.rule.promote(plan.rule_options, curve_of(self, p.id), curves_but(self, p.id)) or false
 end
 
@@ -143,6 +144,7 @@ local function finish(self, p, claim, record)
   record.result = record.result or results.last(store:path(p.id))
   local ok, why = store:finish(p.id, claim, record)
   if not ok then error(("sweep: how point %s ended cannot be written: %s"):format(p.id, why), 0) end
+  if record.state == "complete" or record.state == "failed" then self.final[p.id] = { state = record.state } end
   self.finished[#self.finished + 1] = { point = p, record = record }
 end
 
@@ -309,7 +311,7 @@ local function announce(self)
     local record, p = f.record, f.point
     plan.view.done_here = plan.view.done_here + 1
     if record.state ~= "busy" and record.state ~= "lost" then
-      plan.announce(p, record)
+      plan.announce(p, record, self:status())
     end
     if plan.save then plan.save() end
   end
