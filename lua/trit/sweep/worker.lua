@@ -144,7 +144,8 @@ local function finish(self, p, claim, record)
   record.result = record.result or results.last(store:path(p.id))
   local ok, why = store:finish(p.id, claim, record)
   if not ok then error(("sweep: how point %s ended cannot be written: %s"):format(p.id, why), 0) end
-  if record.state == "complete" or record.state == "failed" then self.final[p.id] = { state = record.state } end
+  local ended = record.state == "complete" or record.state == "failed"
+  if ended then self.final[p.id] = { state = record.state } end
   self.finished[#self.finished + 1] = { point = p, record = record }
 end
 
