@@ -341,12 +341,30 @@ describe("trit sweep --ask-tell", function()
     assert.is_true(math.abs(by.a.value - 0.985) < 1e-12)
     assert.is_true(math.abs(by.a.half - 12.706205 * 0.005) < 1e-9)
     assert.equal("complete", by[5].state)
+    assert.same({ 0.1, 0.5 }, { by[5].params.init, by[5].params.lr })
     assert.is_true(#events.value >= 6)
     events = talk(input, "--seeds", "2", "--jobs", "2", "--lr", "0.5")
     assert.equal(2, #events.result)
     assert.equal(4, select(2, toy.read(dir .. "/FINISHED"):gsub("\n", ""))) -- nothing ran again
     local _, out = toy.trit(dir, { "sweep", "toy.lua", "--join", "--dry-run", "--json" })
     assert.equal(4, #json.decode(out))
+  end)
+
+  it("has help from workers that join", function()
+    local lines = {}
+    for i = 1, 8 do lines[i] = ('{"id":%d,"params":{"depth":%d}}'):format(i, i) end
+    local joined = toy.start(dir, { "sweep", "toy.lua", "--join" })
+    assert.equal(0, joined.wait()) -- nothing there
+    toy.write(dir .. "/.lines", table.concat(lines, "\n"))
+    local asking = ("cd '%s' && %s >.out 2>.err <.lines &"):format(dir,
+      toy.command { "sweep", "toy.lua", "--ask-tell", "--pause", "0.2" })
+    os.execute(asking .. (" cd '%s' && sleep 1 && %s >.out2 2>.err2; wait"):format(dir,
+      toy.command { "sweep", "toy.lua", "--join" }))
+    local _, results = toy.read(dir .. "/.out"):gsub('"event":"result"', "")
+    assert.equal(8, results)
+    assert.matches("complete", toy.read(dir .. "/.err2"))
+    local _, ends = toy.read(dir .. "/FINISHED"):gsub("\n", "")
+    assert.equal(8, ends)
   end)
 
   it("stops a trial when told, one that has not begun too", function()

@@ -127,6 +127,15 @@ describe("trit sweep under kill -9", function()
     assert.same({}, runs_of(dir))
   end)
 
+  it("does not heed a hang-up under nohup", function()
+    local words = { "sweep", "toy.lua", "--epochs", "4", "--pause", "0.3" }
+    local _, how, code = os.execute(("cd '%s' || exit 9\nnohup %s >.out 2>.err &\n%s"):format(dir,
+      toy.command(words), "sleep 0.8; kill -HUP $!; wait $!"))
+    assert.same({ "exit", 0 }, { how, code })
+    assert.matches("complete", toy.read(dir .. "/.out"))
+    assert.same({}, toy.list(dir .. "/" .. OUT .. "/workers"))
+  end)
+
   it("lets a run that outlives its worker come to its end, once", function()
     local words = { "sweep", "toy.lua", "--how", "deaf", "--epochs", "10", "--pause", "0.3" }
     local worker = toy.start(dir, words)

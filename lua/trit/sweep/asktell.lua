@@ -4,7 +4,8 @@
 --   { "event": "space", "params": { NAME: { default, min, max, choices, doc } }, "metric", "goal", "jobs" }
 --   { "event": "ask", "free": K }                      there is room for K more trials
 --   { "event": "value", "id", "point", "epoch", "value" }       a new value of a running trial
---   { "event": "result", "id", "points", "state", "value", "half", "values", "zeros", "seconds", "reason" }
+--   { "event": "result", "id", "params", "points", "state", "value", "half", "values", "zeros",
+--     "seconds", "reason" }
 --   { "event": "error", "id", "message" }              the line was refused
 -- stdin, one object per line:
 --   { "id": ANY, "params": { NAME: VALUE } }           run this; other options as on the command line
@@ -109,6 +110,8 @@ local function add_trial(self, worker, line)
     trial.points[#trial.points + 1] = p
     worker.skip[p.id] = nil
     if not known[p.id] then table.insert(worker.plan.points, p) end
+    local added, reason = worker.plan.store:add(p) -- workers with --join find it there
+    if not added then error("sweep: " .. reason, 0) end
   end
   self.trials[#self.trials + 1] = trial
   worker.scanned = -math.huge
@@ -166,7 +169,7 @@ local function tell_result(self, worker, trial)
     if look.state ~= "complete" then state, reason = look.state, look.exit.reason end
   end
   local mean, half = interval.of(values)
-  say { event = "result", id = trial.id, points = ids, state = state, value = mean, half = half,
+  say { event = "result", id = trial.id, params = trial.points[1].params, points = ids, state = state, value = mean, half = half,
     values = values, zeros = interval.of(zeros), seconds = interval.of(seconds), reason = reason }
   return true
 end

@@ -30,6 +30,15 @@ local store = {}
 local Store = {}
 Store.__index = Store
 
+-- Workers of this machine that were killed left their files behind.
+local function sweep_out(dir, me)
+  for name in lfs.dir(dir .. "/workers") do
+    local path = dir .. "/workers/" .. name
+    local who = files.read_json(path)
+    if who and who.host == me.host and not owner.alive(who) then os.remove(path) end
+  end
+end
+
 --- store.open(dir, { stale_after = seconds }) -> store; nil and a sentence.
 function store.open(dir, o)
   for _, sub in ipairs { "points", "workers" } do
@@ -37,6 +46,7 @@ function store.open(dir, o)
     if not ok then return nil, why end
   end
   local me = owner.me()
+  sweep_out(dir, me)
   local clock = ("%s/workers/%s-%d"):format(dir, uv.os_gethostname(), me.pid)
   local ok, why = files.write_json(clock, me)
   if not ok then return nil, why end

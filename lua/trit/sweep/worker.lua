@@ -327,6 +327,14 @@ local function on_signal(self, name)
   end
 end
 
+-- Signals the worker was started to ignore (nohup) are left ignored.
+local function ignored(name)
+  local file = io.open("/proc/self/status")
+  local mask = file and tonumber(file:read("a"):match("SigIgn:%s*(%x+)") or "0", 16) or 0
+  if file then file:close() end
+  return mask >> (uv.constants["SIG" .. name:sub(4):upper()] - 1) & 1 == 1
+end
+
 --- Work until nothing is left or a signal arrives.  Returns the signal's name in that case.
 function Worker:run()
   local handles = {}
@@ -334,9 +342,11 @@ function Worker:run()
   timer:start(TICK, TICK, function() end) -- the loop below does the work
   handles[1] = timer
   for _, name in ipairs(SIGNALS) do
-    local handle = uv.new_signal()
-    handle:start(name, function() self.pending = name end)
-    handles[#handles + 1] = handle
+    if not ignored(name) then
+      local handle = uv.new_signal()
+      handle:start(name, function() self.pending = name end)
+      handles[#handles + 1] = handle
+    end
   end
   repeat
     if self.pending then
