@@ -169,8 +169,9 @@ local function tell_result(self, worker, trial)
     if look.state ~= "complete" then state, reason = look.state, look.exit.reason end
   end
   local mean, half = interval.of(values)
-  say { event = "result", id = trial.id, params = trial.points[1].params, points = ids, state = state, value = mean, half = half,
-    values = values, zeros = interval.of(zeros), seconds = interval.of(seconds), reason = reason }
+  say { event = "result", id = trial.id, params = trial.points[1].params, points = ids, state = state,
+    reason = reason, value = mean, half = half, values = values, zeros = interval.of(zeros),
+    seconds = interval.of(seconds) }
   return true
 end
 
