@@ -225,6 +225,28 @@ describe("a claim", function()
     assert.same({ 2, "complete" }, { attempts() })
   end)
 
+  it("of a machine that goes away is taken over after its silence", function()
+    local unshare = "unshare --uts --pid --fork --mount-proc --kill-child sh -c"
+    if not os.execute(unshare .. " 'hostname other' 2>/dev/null") then
+      return pending("no permission for name spaces: the part with another machine is left out")
+    end
+    local words = { "sweep", "toy.lua", "--depth", "1..4", "--epochs", "8", "--pause", "0.3", "--jobs", "2",
+      "--stale-after", "3" }
+    local command = toy.command(words):gsub("'", [['\'']])
+    os.execute(("cd '%s' || exit 9\n%s 'hostname other; exec %s' >/dev/null 2>&1 &\n%s"):format(dir, unshare,
+      command, "sleep 1.5; kill -9 $!"))
+    local began = os.time()
+    assert.equal(2, #points_of(dir))
+    assert.equal(0, (toy.trit(dir, words)))
+    assert.is_true(os.time() - began >= 3)
+    local claims = 0
+    for _, point in ipairs(points_of(dir)) do
+      claims = claims + #claims_of(dir, point)
+      assert.equal(1, finished(dir)[point])
+    end
+    assert.equal(6, claims)
+  end)
+
   it("that is taken over ends the run of the one before", function()
     local worker = toy.start(dir, { "sweep", "toy.lua", "--epochs", "3", "--pause", "1", "--no-wait",
       "--stale-after", "2" })
