@@ -26,7 +26,7 @@ for e = 1, p.epochs do
     threads = trit.threads() }
 end
 if p.how == "error" and not io.open("MENDED") then error("the data ran out") end
-if p.how == "crash" then require("luv").kill(require("luv").os_getpid(), "sigsegv") end
+if p.how == "crash" then require("luv").kill(require("luv").os_getpid(), "sigabrt") end
 log:finish("complete")
 context.run_dir = context.out
 local file = assert(io.open("FINISHED", "a"))
