@@ -152,6 +152,24 @@ describe("trit sweep under kill -9", function()
     assert.matches("it had ended when its worker was lost", toy.read(claims_of(dir, id)[2] .. "/exit.json"))
   end)
 
+  it("waits for a run that nobody has noted, and does not run it again", function()
+    local words = { "sweep", "toy.lua", "--pause", "0.5", "--json" }
+    local plan = json.decode((select(2, toy.trit(dir, { "sweep", "toy.lua", "--pause", "0.5", "--json",
+      "--dry-run" }))))[1]
+    local gone = owner.me()
+    gone.started = gone.started - 1
+    os.execute(("mkdir -p '%s/%s/claim-1'"):format(dir, plan.dir))
+    toy.write(("%s/%s/claim-1/owner.json"):format(dir, plan.dir), json.encode(gone))
+    os.execute(("cd '%s' || exit 9\nflock '%s/lock' %s >/dev/null 2>&1 &"):format(dir, plan.dir,
+      toy.command { "run", "toy.lua", "--pause", "0.5", "--out", plan.dir, "--quiet" }))
+    assert.is_true(toy.until_true(function() return status_of(dir .. "/" .. plan.dir) == "running" end))
+    local code, out = toy.trit(dir, words)
+    assert.equal(0, code)
+    local p = json.decode(out).points[1]
+    assert.same({ "complete", 2 }, { p.state, p.attempts })
+    assert.same({ [plan.id] = 1 }, finished(dir))
+  end)
+
   it("fails a run that is killed three times, and says so", function()
     local worker = toy.start(dir, { "sweep", "toy.lua", "--epochs", "100", "--pause", "0.2" })
     for _ = 1, 3 do

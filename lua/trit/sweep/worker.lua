@@ -8,6 +8,7 @@
 --   failed                     may be claimed by a worker with retry_failed that found it so at its start
 --   complete                   is left alone
 local child = require "trit.sweep.child"
+local files = require "trit.sweep.files"
 local point = require "trit.sweep.point"
 local results = require "trit.sweep.results"
 local lfs = require "lfs"
@@ -89,6 +90,14 @@ local function end_orphan(look)
   if look.age > ORPHAN_GRACE then uv.kill(-look.child.pid, "sigkill") end
 end
 
+-- Is a run at work in the directory that no claim knows of?  Its worker was killed between starting it
+-- and noting so.
+local function held(dir)
+  local lock = dir .. "/lock"
+  if not lfs.attributes(lock, "mode") then return false end
+  return not os.execute(("exec flock -n '%s' true"):format((lock:gsub("'", "'\\''"))))
+end
+
 local CLAIMABLE = { open = true, interrupted = true, lost = true, busy = true }
 
 -- Is the point to be run now?  Fills in what is known: final, elsewhere.
@@ -97,7 +106,13 @@ local function claimable(self, p)
   if self.running[id] or self.final[id] or self.skip[id] then return nil end
   if now() < (self.not_before[id] or 0) then return nil end
   local look = self.plan.store:look(id)
-  if CLAIMABLE[look.state] then return look end
+  if CLAIMABLE[look.state] then
+    if not (look.state == "lost" or look.state == "busy") or not held(self.plan.store:path(id)) then
+      return look
+    end
+    self.elsewhere = self.elsewhere + 1
+    return nil
+  end
   if look.state == "failed" and self.retry[id] == look.claim then return look end
   self.halted[id] = look.state == "stopped" or nil
   if look.state == "stopped" then
@@ -149,14 +164,17 @@ local function finish(self, p, claim, record)
   self.finished[#self.finished + 1] = { point = p, record = record }
 end
 
--- Did the run of a lost worker come to its end?  Claims that started none are passed over.
+-- Did the run of a lost worker come to its end?  Claims that found the directory held, or were lost before
+-- they started a run, are passed over.
 local function ended_before(self, p, claim)
   local store = self.plan.store
   for n = claim, 1, -1 do
     local path = store:claim_path(p.id, n)
-    if lfs.attributes(path .. "/exit.json", "mode") then return false end
+    local record = files.read_json(path .. "/exit.json")
+    local busy = record and record.state == "busy"
+    if record and not busy then return false end
     if store:ended_unrecorded(p.id, n) then return true end
-    if lfs.attributes(path .. "/child.json", "mode") then return false end
+    if not busy and lfs.attributes(path .. "/child.json", "mode") then return false end
   end
   return false
 end
@@ -174,7 +192,7 @@ local function start(self, p, look)
     if why then error("sweep: " .. why, 0) end
     return -- another worker was faster
   end
-  if look.state == "lost" and ended_before(self, p, look.claim) then
+  if (look.state == "lost" or look.state == "busy") and ended_before(self, p, look.claim) then
     return finish(self, p, claim, { state = "complete", reason = "it had ended when its worker was lost" })
   end
   local dir = store:path(p.id)
