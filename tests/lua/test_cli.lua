@@ -130,6 +130,14 @@ inner()]])
     assert.matches("^trit lua: " .. name_of .. ":3: trit has no field", err)
   end)
 
+  it("fails when memory has run out", function()
+    if (os.getenv("LD_PRELOAD") or ""):match("asan") then return end -- its shadow needs more
+    local path = script "local t = {}\nfor i = 1, 99 do t[i] = ('x'):rep(100000000) end"
+    local pipe = io.popen(("ulimit -d 1000000; %s/trit lua %s 2>&1; echo $?"):format(quote(source), path))
+    assert.equal("trit lua: not enough memory\n1\n", pipe:read("a"))
+    pipe:close()
+  end)
+
   it("shows a traceback when asked", function()
     local path = script "error('here')"
     local _, _, err = trit("lua", path)

@@ -37,6 +37,17 @@ describe("run file", function()
     log:finish("complete")
   end)
 
+  it("counts zeros in histograms and takes a share of zeros elsewhere", function()
+    local log = create { bins = 5 }
+    log:val { step = 1, epoch = 1, top1 = 0.5, zeros = 0.25 }
+    log:layer("fc.weight", { step = 1, weights = core.tensor { 0, 0, 1 } })
+    log:finish("complete")
+    local run = assert(runfile.open(dir))
+    assert.equal(0.25, run:series("val").zeros[1])
+    assert.equal(2, run:layer("fc.weight").hist.zeros[1])
+    assert.equal("integer", math.type(run:layer("fc.weight").hist.zeros[1]))
+  end)
+
   it("holds the layout that other tools expect", function()
     local log = create { config = { seed = 7, lr = 0.1 + 0.2 }, bins = 11 }
     local name = "layer1.0.conv1.weight"

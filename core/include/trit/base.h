@@ -145,6 +145,7 @@ typedef enum {
     TRIT_STREAM_QUANT,   /* stochastic rounding                                 */
     TRIT_STREAM_DATA,    /* generated data sets: index = image                  */
     TRIT_STREAM_STATS,   /* subsamples of statistics                            */
+    TRIT_STREAM_SWEEP,   /* points of a sweep: index = point, lane = parameter  */
 } trit_stream;
 
 /* `index` and `lane` together name the draw; four words come out. */
@@ -163,6 +164,13 @@ void trit_rng_permutation(uint64_t seed, uint32_t stream, uint64_t index, uint32
 
 double trit_normal_cdf(double z);      /* P(x <= z), x ~ N(0,1) */
 double trit_normal_quantile(double p); /* its inverse, 0 < p < 1, relative error about 1e-16 */
+
+/* ------------------------------------------------------------ fingerprints */
+
+#define TRIT_HASH_CHARS 32
+
+/* XXH3-128 of n bytes as 32 hexadecimal digits, the same on every machine. */
+void trit_hash_hex(const void *bytes, size_t n, char hex[TRIT_HASH_CHARS + 1]);
 
 /* ------------------------------------------------------- typed parameters */
 
