@@ -44,7 +44,8 @@ function measure.rounds(candidates, options)
 end
 
 --- A program that runs one timed call per line it reads and answers with its seconds; its first line
--- is its name.  Returns { name =, run = function, close = function }, or nil and a sentence.
+-- is its name.  Returns { name =, run = function, close = function }, or nil and a sentence; when all
+-- peers are closed, call measure.finish().
 function measure.peer(command)
   local input, output = uv.new_pipe(), uv.new_pipe()
   local buffer, ended = "", false
@@ -68,7 +69,6 @@ function measure.peer(command)
   if not name then
     input:close()
     output:close()
-    uv.run()
     return nil, ("peer '%s' ended before it said its name"):format(command)
   end
   return { name = name,
@@ -80,8 +80,10 @@ function measure.peer(command)
       input:close()
       if not ended then process:kill("sigterm") end
       output:close()
-      uv.run() -- until all three have closed: none may be left when Lua ends
     end }
 end
+
+--- After every peer's close(): wait until all handles have gone; none may be left when Lua ends.
+function measure.finish() uv.run() end
 
 return measure

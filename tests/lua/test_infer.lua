@@ -313,8 +313,17 @@ describe("the commands for packed models", function()
     code, out = command("bench", "linear", "--rows", "70", "--columns", "90", "--seconds", "0.02", "--json")
     assert.equal(0, code)
     assert.is_true(require("trit.json").decode(out).results[2].residual < 0.05)
-    local _, _, err = command("bench", "infer", "--model", "resnet8", "--size", "16", "--peer", "false")
-    assert.matches("peer 'false' ended before it said its name", err)
+    local peer = "echo me; while read x; do echo 0.001; done"
+    code, out = command("bench", "infer", "--model", "resnet8", "--size", "16", "--bits", "0", "--seconds",
+      "0.02", "--no-graph", "--peer", peer, "--peer", peer, "--json")
+    assert.equal(0, code)
+    assert.equal(0.001, require("trit.json").decode(out).rows[3].median)
+    for _, bad in ipairs { "false", "echo me" } do
+      local status, _, err = command("bench", "infer", "--model", "resnet8", "--size", "16", "--bits", "0",
+        "--seconds", "0.02", "--no-graph", "--peer", peer, "--peer", bad)
+      assert.equal(1, status)
+      assert.matches("peer '" .. bad .. "' ended", err)
+    end
   end)
 
   it("the C example says what trit predict says", function()
