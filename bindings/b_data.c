@@ -111,6 +111,14 @@ static int l_data_batches(lua_State *L) {
     return 1;
 }
 
+/* batches:position() -> batches of the pass that lie behind */
+static int l_batches_position(lua_State *L) {
+    trit_batches **box = luaL_checkudata(L, 1, BATCHES_MT);
+    if (!*box) bind_raise(L, "data: this iteration is closed");
+    lua_pushinteger(L, trit_batches_position(*box));
+    return 1;
+}
+
 /* batches:next() -> x, y; nothing after the last */
 static int l_batches_next(lua_State *L) {
     trit_batches **box = luaL_checkudata(L, 1, BATCHES_MT);
@@ -441,7 +449,8 @@ void trit_open_data(lua_State *L) {
                                     {"bad", l_data_bad},
                                     {"checksum", l_data_checksum},
                                     {NULL, NULL}};
-    static const luaL_Reg batches[] = {{"next", l_batches_next}, {NULL, NULL}};
+    static const luaL_Reg batches[] = {
+        {"next", l_batches_next}, {"position", l_batches_position}, {NULL, NULL}};
     static const luaL_Reg functions[] = {{"data_open", l_data_open},
                                          {"data_transforms", l_transforms},
                                          {"data_kinds", l_kinds},

@@ -8,8 +8,9 @@
 #include "bind.h"
 
 typedef struct {
-    lua_State *L; /* the main state: backward runs while a script's call is on it */
-    int ref;      /* { backward = f, saved = {...}, result = tensor } in the registry */
+    lua_State *L;        /* the main state: backward runs while a script's call is on it */
+    int ref;             /* { backward = f, saved = {...}, name = s } in the registry */
+    trit_tensor *result; /* of the Lua forward; the caller's while forward runs */
     trit_op op;
 } lua_function;
 
@@ -27,13 +28,8 @@ static trit_status infer(const trit_call *c, trit_shape *out) {
 
 /* Forward already ran in Lua; take its result over. */
 static trit_status forward(trit_call *c) {
-    lua_function *f = c->user;
-    lua_rawgeti(f->L, LUA_REGISTRYINDEX, f->ref);
-    lua_getfield(f->L, -1, "result");
-    trit_tensor **box = luaL_testudata(f->L, -1, TENSOR_MT);
-    trit_tensor *t = *box;
-    lua_pop(f->L, 2);
-    return trit_detach(t, &c->out);
+    const lua_function *f = c->user;
+    return trit_detach(f->result, &c->out);
 }
 
 /* Collect what the Lua backward returned: one gradient per operand, nil where not wanted. */
@@ -42,55 +38,69 @@ static trit_status take_gradients(lua_State *L, trit_call *c, int first, trit_te
         if (!c->want[i] || lua_isnil(L, first + i)) continue;
         trit_tensor **box = luaL_testudata(L, first + i, TENSOR_MT);
         if (!box || !*box)
-            return trit_fail(TRIT_ERR_ARG,
-                             "%s: backward must return a tensor for operand %d, got %s",
-                             c->op->name, i + 1, luaL_typename(L, first + i));
+            return trit_fail(
+                TRIT_ERR_ARG, "%s: backward must return a tensor for operand %d, got %s",
+                c->op->name, i + 1, box ? "a closed one" : luaL_typename(L, first + i));
+        if (!trit_tensor_alive(*box))
+            return trit_fail(TRIT_ERR_STATE,
+                             "%s: the gradient for operand %d, %s, has been released: a module's "
+                             "temporary ends with its call; compute it in backward or keep() it",
+                             c->op->name, i + 1, TRIT_TEXT(*box));
         gx[i] = trit_tensor_retain(*box);
     }
     return TRIT_OK;
 }
 
-static trit_status backward(trit_call *c, trit_tensor *gy, trit_tensor **gx) {
-    lua_function *f = c->user;
-    lua_State *L = f->L;
-    int top = lua_gettop(L);
-    trit_status status = TRIT_OK;
+typedef struct {
+    trit_call *call;
+    trit_tensor *gy, **gx;
+} backward_call;
+
+static trit_status call_backward(lua_State *L, void *context) {
+    const backward_call *b = context;
+    const lua_function *f = b->call->user;
+    luaL_checkstack(L, b->call->n_in + 4, "backward");
     lua_rawgeti(L, LUA_REGISTRYINDEX, f->ref);
-    lua_getfield(L, top + 1, "backward");
-    lua_getfield(L, top + 1, "saved");
-    bind_push_tensor(L, trit_tensor_retain(gy));
-    if (lua_pcall(L, 2, c->n_in, 0) != LUA_OK)
-        status = trit_fail(TRIT_ERR_ARG, "%s: %s", c->op->name, luaL_tolstring(L, -1, NULL));
-    else
-        status = take_gradients(L, c, top + 2, gx);
-    lua_settop(L, top);
-    return status;
+    lua_getfield(L, 1, "backward");
+    lua_getfield(L, 1, "saved");
+    trit_tensor **box = bind_tensor_box(L);
+    bind_tensor_set(L, box, trit_tensor_retain(b->gy));
+    lua_call(L, 2, b->call->n_in);
+    return take_gradients(L, b->call, 2, b->gx);
+}
+
+static trit_status backward(trit_call *c, trit_tensor *gy, trit_tensor **gx) {
+    const lua_function *f = c->user;
+    return bind_protect(f->L, c->op->name, call_backward, &(backward_call){c, gy, gx});
 }
 
 /* core.fn_apply(name, backward, saved, result, x1, x2, ...) -> y with history */
 static int l_fn_apply(lua_State *L) {
     const char *name = luaL_checkstring(L, 1);
     luaL_checktype(L, 2, LUA_TFUNCTION);
-    bind_tensor(L, 4);
-    trit_tensor *in[TRIT_MAX_IN], *y = NULL;
+    trit_tensor *in[TRIT_MAX_IN], *y = NULL, *result = bind_tensor(L, 4);
     int n = lua_gettop(L) - 4;
     if (n < 1 || n > TRIT_MAX_IN) bind_raise(L, "%s: takes 1 to %d tensors", name, TRIT_MAX_IN);
     for (int i = 0; i < n; i++) in[i] = bind_tensor(L, 5 + i);
     trit_tensor **box = bind_tensor_box(L);
     lua_newtable(L);
-    static const char *const fields[] = {NULL, NULL, "backward", "saved", "result"};
-    for (int i = 2; i <= 4; i++) {
+    static const char *const fields[] = {NULL, "name", "backward", "saved"};
+    for (int i = 1; i <= 3; i++) { /* the name too: op.name lives as long */
         lua_pushvalue(L, i);
         lua_setfield(L, -2, fields[i]);
     }
-    lua_pushvalue(L, 1);
-    lua_setfield(L, -2, "name"); /* keeps op.name alive */
-    lua_function *f = calloc(1, sizeof *f);
-    if (!f) return bind_raise(L, "%s: out of memory", name);
     lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
-    f->L = lua_tothread(L, -1);
+    lua_State *main = lua_tothread(L, -1);
     lua_pop(L, 1);
-    f->ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    const int ref = luaL_ref(L, LUA_REGISTRYINDEX); /* may raise: C owns nothing yet */
+    lua_function *f = calloc(1, sizeof *f);
+    if (!f) {
+        luaL_unref(L, LUA_REGISTRYINDEX, ref);
+        return bind_raise(L, "%s: out of memory", name);
+    }
+    f->L = main;
+    f->ref = ref;
+    f->result = result;
     f->op = (trit_op){.name = name,
                       .doc = "",
                       .operands = "x...",

@@ -196,6 +196,18 @@ static int l_read_numbers(lua_State *L) {
     return 1;
 }
 
+/* f:read_bytes(path) -> string of a data set of bytes */
+static int l_read_bytes(lua_State *L) {
+    trit_h5 *f = check_file(L);
+    const char *path = luaL_checkstring(L, 2);
+    trit_h5_info info = need(L, f, path, TRIT_H5_NUMBER);
+    luaL_Buffer b;
+    char *data = luaL_buffinitsize(L, &b, (size_t)info.count + 1);
+    bind_check(L, trit_h5_read(f, path, NULL, TRIT_H5_U8, data));
+    luaL_pushresultsize(&b, (size_t)info.count);
+    return 1;
+}
+
 static int l_read_strings(lua_State *L) {
     trit_h5 *f = check_file(L);
     const char *path = luaL_checkstring(L, 2);
@@ -380,6 +392,7 @@ static int l_tostring(lua_State *L) {
 static const luaL_Reg methods[] = {
     {"read", l_read},
     {"read_numbers", l_read_numbers},
+    {"read_bytes", l_read_bytes},
     {"read_strings", l_read_strings},
     {"attr", l_attr},
     {"attrs", l_attrs},

@@ -20,6 +20,7 @@ typedef struct {
     lua_State *L; /* the main state */
     int ref;      /* the definition, in the registry: keeps every string alive too */
     int ste;      /* trit_ste, or -1: the definition has a function */
+    bool fitted;  /* fit, one row at a time; else whole forward and backward */
 } definition;
 
 static definition *defined[MAX_DEFINED];
@@ -39,11 +40,16 @@ static float at(const trit_rows *r, const float *x, int64_t row, int64_t i) {
 static bool push_rows(lua_State *L, const trit_rows *r, const float *x, int64_t row) {
     trit_tensor *t = NULL;
     const trit_shape one = {1, {r->len}}, all = {2, {r->rows, r->len}};
-    if (trit_tensor_new(row < 0 ? &all : &one, TRIT_ROW_MAJOR, &t) != TRIT_OK) return false;
+    trit_tensor **box = bind_tensor_box(L);
+    if (trit_tensor_new(row < 0 ? &all : &one, TRIT_ROW_MAJOR, &t) != TRIT_OK) {
+        lua_pop(L, 1);
+        return false;
+    }
+    *box = t;
     float *out = t->data;
     for (int64_t k = row < 0 ? 0 : row; k < (row < 0 ? r->rows : row + 1); k++)
         for (int64_t i = 0; i < r->len; i++) *out++ = at(r, x, k, i);
-    bind_push_tensor(L, t);
+    bind_tensor_set(L, box, t);
     return true;
 }
 
@@ -85,8 +91,9 @@ static trit_status get_number(const definition *d, const char *what, const char 
     const bool number = lua_isnumber(L, -1), absent = lua_isnil(L, -1);
     *out = number ? lua_tonumber(L, -1) : def;
     trit_tensor **box = luaL_testudata(L, -1, TENSOR_MT);
-    if (box && *box && trit_numel(*box) == 1) *out = (*box)->data[0];
-    const bool ok = number || absent || (box && *box && trit_numel(*box) == 1);
+    const bool one = box && *box && trit_tensor_alive(*box) && trit_numel(*box) == 1;
+    if (one) *out = (*box)->data[0];
+    const bool ok = number || absent || one;
     lua_pop(L, 1);
     return ok ? TRIT_OK
               : trit_fail(TRIT_ERR_ARG, "%s: %s must give %s as a number", d->q.name, what, name);
@@ -115,7 +122,7 @@ static trit_status reset_row(const trit_quant_call *c, int64_t row, float *const
     return TRIT_OK;
 }
 
-static trit_status reset(const trit_quant_call *c, float *const learn[TRIT_MAX_LEARN]) {
+static trit_status reset_rows(const trit_quant_call *c, float *const *learn) {
     lua_State *L = of(c)->L;
     const int top = lua_gettop(L);
     trit_status status = TRIT_OK;
@@ -154,19 +161,15 @@ static trit_status check_finite(const trit_quant_call *c) {
 
 static trit_status fit_forward(trit_quant_call *c) {
     lua_State *L = of(c)->L;
-    const int top = lua_gettop(L);
     TRIT_TRY(check_finite(c));
-    const size_t bytes = (size_t)c->rows.rows * sizeof(trit_cut);
-    trit_cut *cuts = trit_alloc(bytes);
-    if (!cuts) return TRIT_ERR_MEM;
+    trit_cut *cuts = lua_newuserdatauv(L, (size_t)c->rows.rows * sizeof(trit_cut), 0);
+    const int top = lua_gettop(L);
     trit_status status = TRIT_OK;
     for (int64_t r = 0; r < c->rows.rows && status == TRIT_OK; r++) {
         status = fit_row(c, r, &cuts[r]);
         lua_settop(L, top);
     }
-    if (status == TRIT_OK) status = trit_quant_cut(c, cuts);
-    trit_free(cuts, bytes);
-    return status;
+    return status == TRIT_OK ? trit_quant_cut(c, cuts) : status;
 }
 
 /* ------------------------------------------------- whole forward and backward in Lua */
@@ -307,11 +310,9 @@ static trit_status learn_row(const trit_quant_call *c, int64_t row, double pos, 
 static trit_status fit_backward(const trit_quant_call *c, const float *g, float *dw,
                                 float *const dlearn[TRIT_MAX_LEARN]) {
     const definition *d = of(c);
+    const bool learns = dlearn[0] || dlearn[1] || dlearn[2];
+    double *sides = lua_newuserdatauv(d->L, 2 * (size_t)c->rows.rows * sizeof(double), 0);
     const int top = lua_gettop(d->L);
-    const bool learns = dlearn[0] || dlearn[1];
-    const size_t bytes = 2 * (size_t)c->rows.rows * sizeof(double);
-    double *sides = trit_alloc(bytes);
-    if (!sides) return TRIT_ERR_MEM;
     trit_status status = TRIT_OK;
     if (learns) status = trit_quant_sides(c, g, sides, sides + c->rows.rows);
     if (status == TRIT_OK && dw && d->ste >= 0) status = trit_quant_ste(c, (trit_ste)d->ste, g, dw);
@@ -321,21 +322,65 @@ static trit_status fit_backward(const trit_quant_call *c, const float *g, float 
             status = learn_row(c, r, sides[r], sides[c->rows.rows + r], dlearn);
         lua_settop(d->L, top);
     }
-    trit_free(sides, bytes);
     return status;
 }
 
-static double identity_integral(const trit_args *a, double w, int t, double p, double n) {
-    (void)a;
-    return trit_quant_ste_integral(TRIT_STE_IDENTITY, w, t, p, n);
+/* ---------------------------------------------------------------- what the core calls */
+
+/*
+ * Each runs protected: pushing a row or a table may raise for want of memory, and that must not
+ * jump over the core.
+ */
+typedef struct {
+    trit_quant_call *c;
+    const trit_quant_call *done; /* after forward */
+    const float *g;
+    float *dw, *const *learn;
+} job;
+
+static trit_status run_reset(lua_State *L, void *context) {
+    const job *j = context;
+    (void)L;
+    return reset_rows(j->done, j->learn);
 }
-static double clip1_integral(const trit_args *a, double w, int t, double p, double n) {
-    (void)a;
-    return trit_quant_ste_integral(TRIT_STE_CLIP1, w, t, p, n);
+
+static trit_status run_forward(lua_State *L, void *context) {
+    const job *j = context;
+    (void)L;
+    return of(j->c)->fitted ? fit_forward(j->c) : whole_forward(j->c);
 }
-static double scaled_integral(const trit_args *a, double w, int t, double p, double n) {
-    (void)a;
-    return trit_quant_ste_integral(TRIT_STE_SCALED, w, t, p, n);
+
+static trit_status run_backward(lua_State *L, void *context) {
+    const job *j = context;
+    (void)L;
+    return (of(j->done)->fitted ? fit_backward : whole_backward)(j->done, j->g, j->dw, j->learn);
+}
+
+static trit_status reset(const trit_quant_call *c, float *const learn[TRIT_MAX_LEARN]) {
+    return bind_protect(of(c)->L, of(c)->q.name, run_reset, &(job){.done = c, .learn = learn});
+}
+
+static trit_status forward(trit_quant_call *c) {
+    return bind_protect(of(c)->L, of(c)->q.name, run_forward, &(job){.c = c});
+}
+
+static trit_status backward(const trit_quant_call *c, const float *g, float *dw,
+                            float *const dlearn[TRIT_MAX_LEARN]) {
+    return bind_protect(of(c)->L, of(c)->q.name, run_backward,
+                        &(job){.done = c, .g = g, .dw = dw, .learn = dlearn});
+}
+
+static double identity_integral(const trit_quant_call *c, trit_at at, double w) {
+    return trit_quant_ste_integral(TRIT_STE_IDENTITY, w, at.code, c->scale[at.row],
+                                   c->scale_neg[at.row]);
+}
+static double clip1_integral(const trit_quant_call *c, trit_at at, double w) {
+    return trit_quant_ste_integral(TRIT_STE_CLIP1, w, at.code, c->scale[at.row],
+                                   c->scale_neg[at.row]);
+}
+static double scaled_integral(const trit_quant_call *c, trit_at at, double w) {
+    return trit_quant_ste_integral(TRIT_STE_SCALED, w, at.code, c->scale[at.row],
+                                   c->scale_neg[at.row]);
 }
 
 /* ---------------------------------------------------------------------- definition */
@@ -397,10 +442,10 @@ static void read_cases(lua_State *L, definition *d) {
 }
 
 static void finish(lua_State *L, definition *d, int table) {
-    static double (*const integrals[])(const trit_args *, double, int, double, double) = {
+    static double (*const integrals[])(const trit_quant_call *, trit_at, double) = {
         identity_integral, clip1_integral, scaled_integral};
     lua_getfield(L, table, "fit");
-    const bool fitted = lua_isfunction(L, -1);
+    d->fitted = lua_isfunction(L, -1);
     lua_pop(L, 1);
     d->ste = (int)bind_field_number(L, table, "ste_kind", -1);
     d->q.params = d->params;
@@ -409,9 +454,9 @@ static void finish(lua_State *L, definition *d, int table) {
     d->q.user = d;
     d->q.properties = (unsigned)bind_field_number(L, table, "property_bits", 0);
     d->q.reset = d->q.learn ? reset : NULL;
-    d->q.forward = fitted ? fit_forward : whole_forward;
-    d->q.backward = fitted ? fit_backward : whole_backward;
-    d->q.integral = fitted && d->ste >= 0 ? integrals[d->ste] : NULL;
+    d->q.forward = forward;
+    d->q.backward = backward;
+    d->q.integral = d->fitted && d->ste >= 0 ? integrals[d->ste] : NULL;
 }
 
 /* core.quant_define(normalised definition); lua/trit/quant/define.lua checks and makes it.  A name

@@ -25,12 +25,28 @@ static int l_create(lua_State *L) {
     return 1;
 }
 
-/* core.runlog_resume(path, step) -> log | nil, sentence */
+/* The table { [group] = rows } at `index` -> marks; the userdata stays on the stack. */
+static trit_mark *to_marks(lua_State *L, int index, int *n) {
+    *n = 0;
+    for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) ++*n;
+    trit_mark *marks = lua_newuserdatauv(L, (size_t)*n * sizeof *marks + 1, 0);
+    lua_pushnil(L);
+    for (int i = 0; lua_next(L, index); i++) {
+        if (lua_type(L, -2) != LUA_TSTRING) bind_raise(L, "runlog: marks are named by group");
+        marks[i] = (trit_mark){lua_tostring(L, -2), luaL_checkinteger(L, -1)};
+        lua_pop(L, 1);
+    }
+    return marks;
+}
+
+/* core.runlog_resume(path, step | { [group] = records }) -> log | nil, sentence */
 static int l_resume(lua_State *L) {
     const char *path = luaL_checkstring(L, 1);
-    const int64_t step = luaL_checkinteger(L, 2);
+    int n = 0;
+    const trit_mark *marks = lua_istable(L, 2) ? to_marks(L, 2, &n) : NULL;
+    const int64_t step = marks ? 0 : luaL_checkinteger(L, 2);
     trit_runlog **box = (trit_runlog **)bind_box(L, RUNLOG_MT);
-    if (trit_runlog_resume(path, step, box) != TRIT_OK) return bind_nil(L);
+    if (trit_runlog_resume(path, step, n, marks, box) != TRIT_OK) return bind_nil(L);
     return 1;
 }
 
@@ -126,6 +142,20 @@ static int l_text(lua_State *L) {
     return 0;
 }
 
+/* log:attr(name, number | text): an attribute of the file; on disk with the next commit */
+static int l_attr(lua_State *L) {
+    trit_h5 *f = trit_runlog_file(check_log(L));
+    const char *name = luaL_checkstring(L, 2), *text;
+    if (lua_type(L, 3) == LUA_TNUMBER) {
+        const double number = lua_tonumber(L, 3);
+        bind_check(L, trit_h5_write(f, "", name, TRIT_H5_F64, 0, NULL, &number));
+    } else {
+        text = luaL_checkstring(L, 3);
+        bind_check(L, trit_h5_write_text(f, "", name, 0, &text));
+    }
+    return 0;
+}
+
 static int l_elapsed(lua_State *L) {
     lua_pushnumber(L, trit_runlog_elapsed(check_log(L)));
     return 1;
@@ -142,14 +172,14 @@ static int l_charge(lua_State *L) {
 }
 
 static const luaL_Reg methods[] = {
-    {"record", l_record}, {"commit", l_commit}, {"sync", l_sync},
-    {"status", l_status}, {"text", l_text},     {"elapsed", l_elapsed},
-    {"cost", l_cost},     {"charge", l_charge}, {NULL, NULL},
+    {"record", l_record}, {"commit", l_commit},   {"sync", l_sync}, {"status", l_status},
+    {"text", l_text},     {"elapsed", l_elapsed}, {"cost", l_cost}, {"charge", l_charge},
+    {"attr", l_attr},     {NULL, NULL},
 };
 
 /* ------------------------------------------------------------------ checkpoints */
 
-/* core.checkpoint_save(path, names, tensors by name, meta) -> true | nil, sentence */
+/* core.checkpoint_save(path, names, tensors or strings by name, meta) -> true | nil, sentence */
 static int l_save(lua_State *L) {
     const char *path = luaL_checkstring(L, 1), *meta = luaL_checkstring(L, 4);
     luaL_checktype(L, 2, LUA_TTABLE);
@@ -160,10 +190,17 @@ static int l_save(lua_State *L) {
         lua_geti(L, 2, i + 1);
         named[i].name = luaL_checkstring(L, -1); /* kept alive by the table of names */
         lua_getfield(L, 3, named[i].name);
-        if (!luaL_testudata(L, -1, TENSOR_MT))
+        named[i] = (trit_named){.name = named[i].name};
+        if (lua_type(L, -1) == LUA_TSTRING) {
+            size_t size;
+            named[i].bytes = lua_tolstring(L, -1, &size);
+            named[i].size = (int64_t)size;
+        } else if (luaL_testudata(L, -1, TENSOR_MT)) {
+            named[i].tensor = bind_tensor(L, lua_gettop(L));
+        } else {
             bind_raise(L, "checkpoint: '%s' is a %s, not a tensor", named[i].name,
                        luaL_typename(L, -1));
-        named[i].tensor = bind_tensor(L, lua_gettop(L));
+        }
         lua_pop(L, 2);
     }
     if (trit_checkpoint_save(path, (int)n, named, meta) != TRIT_OK) return bind_nil(L);

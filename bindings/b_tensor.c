@@ -67,6 +67,7 @@ static trit_tensor *new_shaped(lua_State *L, const char *what) {
     trit_shape s;
     trit_tensor *t = NULL;
     bind_shape(L, 1, what, &s);
+    bind_known(L, 2, what, "layout");
     trit_tensor **box = bind_tensor_box(L);
     bind_check(L, trit_tensor_new(&s, layout_option(L, 2), &t));
     bind_tensor_set(L, box, t);
@@ -89,12 +90,15 @@ static int random_tensor(lua_State *L, bool normal) {
     trit_shape s;
     trit_tensor *t = NULL, *flat = NULL;
     bind_shape(L, 1, normal ? "randn" : "rand", &s);
+    bind_known(L, 2, normal ? "randn" : "rand",
+               normal ? "cut, layout, mean, seed, std, stream" : "layout, max, min, seed, stream");
     uint64_t seed = 0;
     uint32_t stream = TRIT_STREAM_USER;
     double a = 0, b = 1, cut = HUGE_VAL;
     if (lua_istable(L, 2)) {
-        seed = (uint64_t)bind_field_number(L, 2, "seed", 0);
-        stream = (uint32_t)bind_field_number(L, 2, "stream", TRIT_STREAM_USER);
+        seed = bind_field_whole(L, 2, normal ? "randn" : "rand", "seed", 0);
+        stream =
+            (uint32_t)bind_field_whole(L, 2, normal ? "randn" : "rand", "stream", TRIT_STREAM_USER);
         a = bind_field_number(L, 2, normal ? "mean" : "min", 0);
         b = bind_field_number(L, 2, normal ? "std" : "max", 1);
         if (normal) cut = bind_field_number(L, 2, "cut", HUGE_VAL);
@@ -335,7 +339,7 @@ static int l_equal(lua_State *L) { /* same bits? for tests and checkpoints */
     return 1;
 }
 
-/* t:max_difference(u) -> largest |t - u| */
+/* t:max_difference(u) -> largest |t - u|; NaN if one is */
 static int l_max_difference(lua_State *L) {
     trit_tensor *a = bind_tensor(L, 1), *b = bind_tensor(L, 2), *x = NULL, *y = NULL;
     if (!trit_same_shape(a, b))
@@ -345,8 +349,9 @@ static int l_max_difference(lua_State *L) {
     *keep_a = x;
     bind_check(L, trit_tensor_as(b, TRIT_ROW_MAJOR, &y));
     *keep_b = y;
-    double largest = 0; /* NaN when an operand is */
-    for (int64_t i = 0, n = trit_numel(x); i < n; i++) {
+    double largest = 0;
+    for (int64_t i = 0, n = trit_numel(x); i < n && !isnan(largest); i++) {
+        if (x->data[i] == y->data[i]) continue; /* equal infinities too */
         double e = fabs((double)x->data[i] - (double)y->data[i]);
         if (!(e <= largest)) largest = e;
     }

@@ -48,6 +48,42 @@ void bind_check(lua_State *L, trit_status status) {
     raise_pushed(L);
 }
 
+typedef struct {
+    trit_status (*fn)(lua_State *L, void *context);
+    void *context;
+    trit_status status;
+} protected_call;
+
+static int run_protected(lua_State *L) {
+    protected_call *p = lua_touserdata(L, 1);
+    lua_settop(L, 0);
+    p->status = p->fn(L, p->context);
+    return 0;
+}
+
+static int as_text(lua_State *L) { /* message handler */
+    luaL_tolstring(L, 1, NULL);
+    return 1;
+}
+
+trit_status bind_protect(lua_State *L, const char *owner,
+                         trit_status (*fn)(lua_State *L, void *context), void *context) {
+    protected_call p = {fn, context, TRIT_OK};
+    const int top = lua_gettop(L);
+    if (!lua_checkstack(L, 4)) return trit_fail(TRIT_ERR_MEM, "%s: Lua's stack is full", owner);
+    lua_pushcfunction(L, as_text); /* nothing here allocates */
+    lua_pushcfunction(L, run_protected);
+    lua_pushlightuserdata(L, &p);
+    const int failure = lua_pcall(L, 1, 0, top + 1);
+    if (failure != LUA_OK) {
+        const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "error";
+        p.status =
+            trit_fail(failure == LUA_ERRMEM ? TRIT_ERR_MEM : TRIT_ERR_ARG, "%s: %s", owner, text);
+    }
+    lua_settop(L, top);
+    return p.status;
+}
+
 int bind_nil(lua_State *L) {
     lua_pushnil(L);
     lua_pushstring(L, trit_last_error());
@@ -148,6 +184,31 @@ void bind_shape(lua_State *L, int arg, const char *what, trit_shape *shape) {
             bind_raise(L, "%s: dimension %d must be a whole number >= 0, got %s", what, i + 1,
                        luaL_tolstring(L, -1, NULL));
         shape->dim[i] = d;
+        lua_pop(L, 1);
+    }
+}
+
+/* Is `name` one of the words of "layout, seed"? */
+static bool listed(const char *names, const char *name) {
+    const size_t n = strlen(name);
+    for (const char *p = names; *p; p += strspn(p, ", ")) {
+        const size_t word = strcspn(p, ",");
+        if (word == n && !memcmp(p, name, n)) return true;
+        p += word;
+    }
+    return false;
+}
+
+void bind_known(lua_State *L, int arg, const char *owner, const char *names) {
+    if (lua_isnoneornil(L, arg)) return;
+    luaL_checktype(L, arg, LUA_TTABLE);
+    lua_pushnil(L);
+    while (lua_next(L, arg)) {
+        if (lua_type(L, -2) != LUA_TSTRING)
+            bind_raise(L, "%s: options are given by name, as in { name = value }", owner);
+        if (!listed(names, lua_tostring(L, -2)))
+            bind_raise(L, "%s: unknown option \"%s\"; known: %s", owner, lua_tostring(L, -2),
+                       names);
         lua_pop(L, 1);
     }
 }
@@ -288,6 +349,8 @@ void bind_push_params(lua_State *L, const trit_param *table) {
         lua_setfield(L, -2, "name");
         push_value(L, p, p->def);
         lua_setfield(L, -2, "default");
+        lua_pushboolean(L, p->integer);
+        lua_setfield(L, -2, "integer");
         if (!p->choices || p->number) {
             lua_pushnumber(L, p->min);
             lua_setfield(L, -2, "min");
@@ -309,6 +372,18 @@ lua_Number bind_field_number(lua_State *L, int table, const char *name, lua_Numb
     lua_Number v = luaL_optnumber(L, -1, def);
     lua_pop(L, 1);
     return v;
+}
+
+uint64_t bind_field_whole(lua_State *L, int table, const char *owner, const char *name,
+                          uint64_t def) {
+    int ok = 1;
+    const bool absent = lua_getfield(L, table, name) == LUA_TNIL;
+    const lua_Integer v = absent ? (lua_Integer)def : lua_tointegerx(L, -1, &ok);
+    if (!ok || v < 0)
+        bind_raise(L, "%s: %s must be a whole number >= 0, got %s", owner, name,
+                   luaL_tolstring(L, -1, NULL));
+    lua_pop(L, 1);
+    return (uint64_t)v;
 }
 
 /* ------------------------------------------------------------------- module */

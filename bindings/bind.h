@@ -24,6 +24,11 @@
 int bind_raise(lua_State *L, const char *fmt, ...);
 /* Raise the core's last sentence if status is a failure. */
 void bind_check(lua_State *L, trit_status status);
+/* Run fn(L, context) where a Lua error would jump over the core's frames: an error inside, memory
+ * too, becomes a failure with the sentence "owner: ...".  The stack is as before afterwards; fn
+ * starts with an empty one. */
+trit_status bind_protect(lua_State *L, const char *owner,
+                         trit_status (*fn)(lua_State *L, void *context), void *context);
 /* nil, sentence: for failures of the environment (files). */
 int bind_nil(lua_State *L);
 
@@ -51,15 +56,20 @@ trit_tensor *bind_opt_tensor(lua_State *L, int arg); /* nil or absent: NULL     
 void bind_shape(lua_State *L, int arg, const char *what, trit_shape *shape);
 /* Options table at `arg` (nil = defaults) -> args; unknown names are errors listing the known. */
 void bind_args(lua_State *L, int arg, const char *owner, const trit_param *table, trit_args *args);
+/* The table at `arg` (nil = none) may hold only these names, "layout, seed". */
+void bind_known(lua_State *L, int arg, const char *owner, const char *names);
 /* One Lua value at index -> row `row` of args (number, boolean, choice, list). */
 void bind_arg_value(lua_State *L, int index, const char *owner, const trit_param *table,
                     trit_args *args, int row);
 /* args -> a Lua table name -> value, choices by name; infinity as math.huge or its name. */
 void bind_push_args(lua_State *L, const trit_param *table, const trit_args *args);
-/* Parameter table -> { { name=, default=, min=, max=, choices={...}, doc= }, ... } */
+/* Parameter table -> { { name=, default=, integer=, min=, max=, choices={...}, doc= }, ... } */
 void bind_push_params(lua_State *L, const trit_param *table);
 /* t.name or default */
 lua_Number bind_field_number(lua_State *L, int table, const char *name, lua_Number def);
+/* t.name, a whole number >= 0, or default */
+uint64_t bind_field_whole(lua_State *L, int table, const char *owner, const char *name,
+                          uint64_t def);
 
 /* Generated: opens every topic.  The entry point Lua looks for. */
 void trit_open_all(lua_State *L);

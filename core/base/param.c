@@ -84,6 +84,9 @@ trit_status trit_args_set(const char *owner, const trit_param *table, trit_args 
     if (!named && (value < p->min || value > p->max))
         return trit_fail(TRIT_ERR_ARG, "%s: option %s is %g but must lie in [%g, %g]", owner,
                          p->name, value, p->min, p->max);
+    if (p->integer && !named && value != floor(value))
+        return trit_fail(TRIT_ERR_ARG, "%s: option %s is %g but must be a whole number", owner,
+                         p->name, value);
     args->v[row][at] = value;
     if (p->list) {
         args->n[row] = at + 1 > args->n[row] ? at + 1 : args->n[row];

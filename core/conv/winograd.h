@@ -63,7 +63,8 @@ typedef struct {
     int64_t slots;
 } winograd_plan;
 
-/* Both backward passes in one sweep: rows of dy are made once.  Both plans cut tile rows alike. */
+/* Both backward passes in one sweep: rows of dy are made once.  Both plans cut the tile rows
+ * alike. */
 typedef struct {
     winograd_plan data, weight;
 } winograd_both;

@@ -114,7 +114,12 @@ static int shorter_target(const trit_view *v) {
 /* --------------------------------------------------------------- the transforms */
 
 static const trit_param crop_params[] = {
-    {.name = "pad", .def = 4, .min = 0, .max = 1024, .doc = "pixels added on every side first"},
+    {.name = "pad",
+     .integer = true,
+     .def = 4,
+     .min = 0,
+     .max = 1024,
+     .doc = "pixels added on every side first"},
     {.name = "fill", .def = 0, .min = 0, .max = 255, .doc = "their value, 0 = black"},
     {0}};
 
@@ -172,6 +177,7 @@ static trit_status rrc(const trit_args *a, const uint64_t key[2], uint32_t lane,
 
 static const trit_param resize_params[] = {
     {.name = "side",
+     .integer = true,
      .def = 0,
      .min = 0,
      .max = 8192,

@@ -243,6 +243,8 @@ trit_status trit_batches_next(trit_batches *b, trit_tensor **x, trit_tensor **y)
     return TRIT_OK;
 }
 
+int64_t trit_batches_position(const trit_batches *b) { return b->consumed; }
+
 void trit_batches_close(trit_batches *b) {
     if (!b) return;
     pthread_mutex_lock(&b->lock);

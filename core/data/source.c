@@ -152,10 +152,9 @@ void trit_map_close(trit_map *map) {
 static trit_status add_image(const trit_source *s, XXH3_state_t *sum, int split, int64_t i,
                              bool content, trit_reader *r, trit_image *im) {
     char name[4096];
-    struct stat st;
     int32_t label = s->kind->label(s, split, i);
-    XXH3_64bits_update(sum, &label, sizeof label);
     if (s->kind->resident) {
+        XXH3_64bits_update(sum, &label, sizeof label);
         TRIT_TRY(s->kind->read(s, split, i, r, im));
         XXH3_64bits_update(sum, im->px, (size_t)im->h * (size_t)im->w * (size_t)im->c);
         return TRIT_OK;
@@ -163,17 +162,18 @@ static trit_status add_image(const trit_source *s, XXH3_state_t *sum, int split,
     s->kind->name_of(s, split, i, name, sizeof name);
     const char *base = strrchr(name, '/');
     base = base ? base + 1 : name;
+    struct stat st;
+    trit_map map = {0};
+    /* What cannot be read is no part of the set: reading it is what tells. */
+    if (stat(name, &st) != 0 || !S_ISREG(st.st_mode)) return TRIT_OK;
+    if (content && trit_map_open(name, &map) != TRIT_OK) return TRIT_OK;
+    const int64_t bytes = st.st_size;
+    XXH3_64bits_update(sum, &label, sizeof label);
     XXH3_64bits_update(sum, base, strlen(base));
-    if (!content) {
-        if (stat(name, &st) != 0)
-            return trit_fail(TRIT_ERR_IO, "%s: cannot stat: %s", name, strerror(errno));
-        int64_t bytes = st.st_size;
+    if (content)
+        XXH3_64bits_update(sum, map.bytes, map.n);
+    else
         XXH3_64bits_update(sum, &bytes, sizeof bytes);
-        return TRIT_OK;
-    }
-    trit_map map;
-    TRIT_TRY(trit_map_open(name, &map));
-    XXH3_64bits_update(sum, map.bytes, map.n);
     trit_map_close(&map);
     return TRIT_OK;
 }

@@ -4,6 +4,7 @@
  *   DIR/train/CLASS/...jpg and DIR/val/CLASS/... (or test/, or valid/)   two splits
  *   DIR/CLASS/...jpg                                                     all are training images
  *
+ * Every test class must be a training class; a training class may have no test images.
  * A class is a folder; its index is its place among all class names of both splits sorted by bytes
  * (for ImageNet: sorted synsets).  Files are found at any depth below the class folder, in sorted
  * order; .jpg .jpeg .png count in any case of letters, other names are ignored and counted.
@@ -63,6 +64,8 @@ no_memory:
     return trit_fail(TRIT_ERR_MEM, "folder: no room for the names of %lld files",
                      (long long)l->n + 1);
 }
+
+#define CLASSES_NAMED 5 /* in a sentence about wrong ones */
 
 #define MAX_DEPTH 8 /* below a class folder: a link back up must not run forever */
 
@@ -128,6 +131,30 @@ static trit_status merge_classes(trit_source *s, char **const names[], const int
     return status;
 }
 
+/* A test class that is not trained would never be answered right: most often the folders are
+ * named in another way.  Fewer test classes than training classes are fine. */
+static trit_status check_classes(const char *path, const char *const sub[], char **const names[],
+                                 const int64_t n[]) {
+    char list[512] = "";
+    int foreign = 0;
+    if (!sub[TRIT_TRAIN] || !sub[TRIT_TEST]) return TRIT_OK;
+    for (int64_t i = 0; i < n[TRIT_TEST]; i++) {
+        char *name = names[TRIT_TEST][i];
+        if (bsearch(&name, names[TRIT_TRAIN], (size_t)n[TRIT_TRAIN], sizeof name, by_bytes))
+            continue;
+        size_t used = strlen(list);
+        if (foreign++ < CLASSES_NAMED)
+            snprintf(list + used, sizeof list - used, "%s%s", used ? ", " : "", name);
+    }
+    if (!foreign) return TRIT_OK;
+    return trit_fail(TRIT_ERR_IO,
+                     "folder: '%s': %s/ has %d class folders that train/ has not: %s%s; train/ has "
+                     "%lld: %s%s",
+                     path, sub[TRIT_TEST], foreign, list, foreign > CLASSES_NAMED ? ", ..." : "",
+                     (long long)n[TRIT_TRAIN], n[TRIT_TRAIN] ? names[TRIT_TRAIN][0] : "none",
+                     n[TRIT_TRAIN] > 1 ? ", ..." : "");
+}
+
 static int class_index(const trit_source *s, const char *name) {
     char **found = bsearch(&name, s->class_names, (size_t)s->classes, sizeof name, by_bytes);
     return (int)(found - s->class_names);
@@ -145,27 +172,36 @@ static trit_status collect_split(trit_source *s, int split, const char *sub, cha
     return TRIT_OK;
 }
 
-/* Which sub-directory holds which split; NULL: none. */
-static void find_splits(const folder_state *st, const char *sub[TRIT_SPLITS]) {
+/* Which sub-directory holds which split; NULL: none.  Of several for testing the first of
+ * `test_names` is taken; returns the next, which is not used, or NULL. */
+static const char *find_splits(const folder_state *st, const char *sub[TRIT_SPLITS]) {
     static const char *const test_names[] = {"val", "test", "valid"};
     char full[sizeof st->root + 16];
     snprintf(full, sizeof full, "%s/train", st->root);
     sub[TRIT_TRAIN] = trit_is_dir(full) ? "train" : NULL;
     sub[TRIT_TEST] = NULL;
+    const char *unused = NULL;
     for (int i = 2; i >= 0; i--) {
         snprintf(full, sizeof full, "%s/%s", st->root, test_names[i]);
-        if (trit_is_dir(full)) sub[TRIT_TEST] = test_names[i];
+        if (!trit_is_dir(full)) continue;
+        unused = sub[TRIT_TEST];
+        sub[TRIT_TEST] = test_names[i];
     }
     if (!sub[TRIT_TRAIN] && !sub[TRIT_TEST]) sub[TRIT_TRAIN] = "";
+    return unused;
 }
 
-static void note(trit_source *s, const char *const sub[TRIT_SPLITS]) {
+static void note(trit_source *s, const char *const sub[TRIT_SPLITS], const char *unused) {
     const folder_state *st = s->state;
     size_t room = sizeof s->note;
     if (!sub[TRIT_TRAIN])
         snprintf(s->note, room, "only %s/ is there: no training images", sub[TRIT_TEST]);
     else if (!sub[TRIT_TEST])
         snprintf(s->note, room, "no val/ or test/: all are training images, none test");
+    if (unused)
+        snprintf(s->note + strlen(s->note), room - strlen(s->note),
+                 "%s%s/ is there too, but %s/ is used for testing", s->note[0] ? "; " : "", unused,
+                 sub[TRIT_TEST]);
     if (st->ignored)
         snprintf(s->note + strlen(s->note), room - strlen(s->note),
                  "%s%lld files that are not named .jpg, .jpeg or .png are ignored",
@@ -182,7 +218,7 @@ trit_status trit_folder_open(trit_source *s, const char *path) {
     snprintf(st->root, sizeof st->root, "%s", path);
     size_t length = strlen(st->root);
     while (length > 1 && st->root[length - 1] == '/') st->root[--length] = 0;
-    find_splits(st, sub);
+    const char *unused = find_splits(st, sub);
     trit_status status = TRIT_OK;
     for (int split = 0; split < TRIT_SPLITS && status == TRIT_OK; split++)
         if (sub[split]) status = class_dirs(st, sub[split], &names[split], &n[split]);
@@ -191,6 +227,7 @@ trit_status trit_folder_open(trit_source *s, const char *path) {
                            "folder: '%s' has no class folders (expected DIR/train/CLASS/*.jpg or "
                            "DIR/CLASS/*.jpg)",
                            path);
+    if (status == TRIT_OK) status = check_classes(path, sub, names, n);
     if (status == TRIT_OK) status = merge_classes(s, names, n);
     for (int split = 0; split < TRIT_SPLITS; split++) {
         if (status == TRIT_OK && sub[split])
@@ -198,7 +235,7 @@ trit_status trit_folder_open(trit_source *s, const char *path) {
         trit_names_free(names[split], n[split]);
     }
     if (status != TRIT_OK) return status;
-    note(s, sub);
+    note(s, sub, unused);
     trit_source_norm_imagenet(s);
     return TRIT_OK;
 }

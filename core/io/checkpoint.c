@@ -105,14 +105,15 @@ static trit_status write_content(const char *path, int n, const trit_named *tens
     if (status == TRIT_OK) status = trit_h5_write_text(f, "meta", NULL, 0, &meta);
     if (status == TRIT_OK) status = trit_h5_group(f, "tensors");
     for (int i = 0; i < n && status == TRIT_OK; i++) {
-        char name[PATH_CHARS];
-        if (snprintf(name, sizeof name, "tensors/%s", tensors[i].name) >= (int)sizeof name)
+        const trit_named *t = &tensors[i];
+        if (strlen(t->name) >= PATH_CHARS)
             status = trit_fail(TRIT_ERR_ARG, "checkpoint: tensor %d has too long a name", i);
+        else if (t->tensor)
+            status = trit_h5_write_tensor(f, t->name, t->tensor);
         else
-            status = trit_h5_write_tensor(f, name, tensors[i].tensor);
+            status = trit_h5_write(f, t->name, NULL, TRIT_H5_U8, 1, &t->size, t->bytes);
     }
-    const trit_status closed = trit_h5_close(f);
-    return status == TRIT_OK ? closed : status;
+    return trit_h5_close_after(f, status);
 }
 
 trit_status trit_checkpoint_save(const char *path, int n, const trit_named *tensors,

@@ -56,11 +56,24 @@ static herr_t innermost(unsigned n, const H5E_error2_t *entry, void *context) {
     return 0;
 }
 
+/* HDF5's own words about a failed system call are a list of file, time, buffer: of those the first
+ * phrase and the reason stay. */
+static void shorten(char why[256]) {
+    const char *number = strstr(why, "errno = ");
+    const int code = number ? atoi(number + strlen("errno = ")) : 0;
+    char *list = strstr(why, ": time = ");
+    if (!list) list = strstr(why, ": filename = ");
+    if (!list) return;
+    *list = 0;
+    if (code) snprintf(list, 256 - (size_t)(list - why), ": %s", strerror(code));
+}
+
 /* One sentence: what we wanted, and the innermost thing HDF5 says. */
 trit_status trit_h5_fail(const trit_h5 *f, const char *what, const char *path) {
     char why[256] = "no reason given";
     H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, innermost, why);
     H5Eclear2(H5E_DEFAULT);
+    shorten(why);
     return trit_fail(TRIT_ERR_IO, "h5: %s '%s'%s%s%s: %s", what, path, f ? " in '" : "",
                      f ? f->path : "", f ? "'" : "", why);
 }
@@ -178,6 +191,14 @@ trit_status trit_h5_close(trit_h5 *f) {
     free(f->path);
     free(f);
     return status;
+}
+
+trit_status trit_h5_close_after(trit_h5 *f, trit_status status) {
+    char why[1024];
+    if (status == TRIT_OK) return trit_h5_close(f);
+    snprintf(why, sizeof why, "%s", trit_last_error());
+    trit_h5_close(f);
+    return trit_fail(status, "%s", why);
 }
 
 const char *trit_h5_path(const trit_h5 *f) { return f->path; }

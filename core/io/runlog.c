@@ -71,13 +71,8 @@ static const struct {
     {"shapiro_sub_p", "", "mean p value of random subsamples", false},
     {"skew", "", "m3 / m2^1.5 of the weights", false},
     {"kurtosis", "", "m4 / m2^2 - 3 of the weights", false},
+    {"zeros", "", "share (0..1) of ternary codes that are zero", false}, /* outside histograms */
 };
-
-static int find_known(const char *name) {
-    for (int i = 0; i < (int)(sizeof known / sizeof *known); i++)
-        if (strcmp(known[i].name, name) == 0) return i;
-    return -1;
-}
 
 static double now(void) {
     struct timespec t;
@@ -143,9 +138,8 @@ static trit_status create_file(const char *path, const char *config_json, trit_h
         status = trit_fail(TRIT_ERR_IO, "runlog: cannot rename '%s' to '%s'", temporary, path);
     if (status == TRIT_OK) status = trit_h5_renamed(f, path);
     if (status != TRIT_OK) {
-        trit_h5_close(f);
         unlink(temporary);
-        return status;
+        return trit_h5_close_after(f, status);
     }
     *out = f;
     return TRIT_OK;
@@ -193,13 +187,26 @@ trit_status trit_runlog_close(trit_runlog *log) {
     trit_status status = log->file ? trit_h5_flush(log->file) : TRIT_OK;
     for (int i = 0; i < log->n; i++) free_group(&log->group[i]);
     free(log->group);
-    trit_status closed = trit_h5_close(log->file);
+    status = trit_h5_close_after(log->file, status);
     trit_lock_release(log->lock);
     free(log);
-    return status != TRIT_OK ? status : closed;
+    return status;
 }
 
 /* ----------------------------------------------------------------------- resume */
+
+/* Up to where records stay: a count for each group, or the last step. */
+typedef struct {
+    int64_t step;
+    int n;
+    const trit_mark *marks; /* NULL: by step */
+} limit;
+
+static int64_t rows_marked(const limit *l, const char *path) {
+    for (int i = 0; i < l->n; i++)
+        if (strcmp(l->marks[i].group, path) == 0) return l->marks[i].rows;
+    return 0;
+}
 
 /* How many leading rows of `group`/step are not beyond `step`; all rows without such a series. */
 static trit_status rows_until(trit_h5 *f, const char *path, int64_t step, int64_t *rows) {
@@ -226,24 +233,45 @@ static trit_status shorten(trit_h5 *f, const char *path, int64_t rows) {
     return status;
 }
 
-/* Cut every series in and below a group to the rows its `step` allows, or to the shortest. */
-static trit_status rewind_group(trit_h5 *f, const char *path, int64_t step) {
+/* A record of which only some series reached the file does not count: the shortest decides. */
+static trit_status rows_allowed(trit_h5 *f, const char *path, const trit_h5_names *names,
+                                const limit *l, int64_t *rows) {
+    trit_h5_info info;
+    char name[1024];
+    int64_t shortest = INT64_MAX;
+    if (l->marks)
+        *rows = rows_marked(l, path);
+    else
+        TRIT_TRY(rows_until(f, path, l->step, rows));
+    for (int64_t i = 0; i < names->n; i++) {
+        snprintf(name, sizeof name, "%s/%s", path, names->s[i]);
+        TRIT_TRY(trit_h5_describe(f, name, NULL, &info));
+        if (info.growing && info.shape.dim[0] < shortest) shortest = info.shape.dim[0];
+    }
+    if (l->marks && shortest < *rows)
+        return trit_fail(TRIT_ERR_IO, "runlog: '%s' has %lld records of '%s', %lld are expected",
+                         trit_h5_path(f), (long long)(shortest < INT64_MAX ? shortest : 0), path,
+                         (long long)*rows);
+    if (shortest < *rows) *rows = shortest;
+    return TRIT_OK;
+}
+
+/* Cut every series in and below a group.  First look (cut = false), so that a refusal changes
+ * nothing. */
+static trit_status rewind_group(trit_h5 *f, const char *path, const limit *l, bool cut) {
     trit_h5_names names;
     trit_h5_info info;
     char name[1024];
     int64_t rows;
-    TRIT_TRY(rows_until(f, path, step, &rows));
     TRIT_TRY(trit_h5_list(f, path, &names));
-    trit_status status = TRIT_OK;
-    for (int pass = 0; pass < 2; pass++)
-        for (int64_t i = 0; i < names.n && status == TRIT_OK; i++) {
-            snprintf(name, sizeof name, "%s%s%s", path, path[0] ? "/" : "", names.s[i]);
-            status = trit_h5_describe(f, name, NULL, &info);
-            if (status != TRIT_OK) break;
-            if (pass == 0 && info.growing && info.shape.dim[0] < rows) rows = info.shape.dim[0];
-            if (pass == 1 && info.growing) status = shorten(f, name, rows);
-            if (pass == 1 && info.kind == TRIT_H5_GROUP) status = rewind_group(f, name, step);
-        }
+    trit_status status = rows_allowed(f, path, &names, l, &rows);
+    for (int64_t i = 0; i < names.n && status == TRIT_OK; i++) {
+        snprintf(name, sizeof name, "%s%s%s", path, path[0] ? "/" : "", names.s[i]);
+        status = trit_h5_describe(f, name, NULL, &info);
+        if (status != TRIT_OK) break;
+        if (info.growing && cut) status = shorten(f, name, rows);
+        if (info.kind == TRIT_H5_GROUP) status = rewind_group(f, name, l, cut);
+    }
     trit_h5_names_free(&names);
     return status;
 }
@@ -256,12 +284,15 @@ static trit_status last_wall_time(trit_h5 *f, double *seconds) {
     return trit_h5_read_rows(f, "train/wall_time", TRIT_H5_F64, info.count - 1, 1, seconds);
 }
 
-trit_status trit_runlog_resume(const char *path, int64_t step, trit_runlog **out) {
+trit_status trit_runlog_resume(const char *path, int64_t step, int n, const trit_mark *marks,
+                               trit_runlog **out) {
     trit_runlog *log;
+    const limit l = {step, n, marks};
     *out = NULL;
     TRIT_TRY(new_log(path, &log));
     trit_status status = trit_h5_open(path, 'a', &log->file);
-    if (status == TRIT_OK) status = rewind_group(log->file, "", step);
+    if (status == TRIT_OK) status = rewind_group(log->file, "", &l, false);
+    if (status == TRIT_OK) status = rewind_group(log->file, "", &l, true);
     if (status == TRIT_OK) status = last_wall_time(log->file, &log->before);
     if (status == TRIT_OK) status = trit_runlog_status(log, "running", "");
     if (status != TRIT_OK) {
@@ -344,8 +375,26 @@ static trit_status find_group(trit_runlog *log, const char *path, group **out, b
     return TRIT_OK;
 }
 
-static trit_status describe_series(trit_h5 *f, const char *path, const char *name) {
-    const int k = find_known(name);
+static bool is_histogram(const group *g) {
+    const size_t length = strlen(g->path);
+    return length > 5 && strcmp(g->path + length - 5, "/hist") == 0;
+}
+
+/* Row of a series' name; those that count weights are meant in histograms only. */
+static int find_known(const group *g, const char *name) {
+    for (int i = 0; i < (int)(sizeof known / sizeof *known); i++)
+        if (strcmp(known[i].name, name) == 0 &&
+            (!known[i].integer || strcmp(name, "step") == 0 || is_histogram(g)))
+            return i;
+    return -1;
+}
+
+static int64_t chunk_of(const group *g) {
+    return strncmp(g->path, "layers/", 7) == 0 ? LAYER_CHUNK : RUN_CHUNK;
+}
+
+static trit_status describe_series(trit_h5 *f, const group *g, const char *path, const char *name) {
+    const int k = find_known(g, name);
     if (k < 0) return TRIT_OK;
     if (known[k].units[0]) TRIT_TRY(attr(f, path, "units", known[k].units));
     return attr(f, path, "description", known[k].description);
@@ -363,19 +412,19 @@ static void convert(trit_h5_type type, int64_t n, const double *data, void *row)
 }
 
 /* A new series in `f` at `path`, `rows` empty rows and then, if given, the first data. */
-static trit_status new_series(trit_h5 *f, const char *path, const trit_field *field, int64_t chunk,
+static trit_status new_series(trit_h5 *f, const group *g, const char *path, const trit_field *field,
                               int64_t rows, bool with_data, trit_h5_series **out) {
-    const int k = find_known(field->name);
+    const int k = find_known(g, field->name);
     const trit_h5_type type = k >= 0 && known[k].integer ? TRIT_H5_I64 : TRIT_H5_F64;
     const int64_t width = field->width ? field->width : 1, total = rows + with_data;
     double *data = malloc((size_t)(total * width) * sizeof *data + 1);
     if (!data) return trit_fail(TRIT_ERR_MEM, "runlog: no memory for series '%s'", path);
     for (int64_t r = 0; r < total; r++)
         convert(type, width, r < rows ? NULL : field->data, data + r * width);
-    trit_status status = trit_h5_series_new(f, path, type, field->width,
-                                            field->width ? WIDE_CHUNK : chunk, total, data, out);
+    trit_status status = trit_h5_series_new(
+        f, path, type, field->width, field->width ? WIDE_CHUNK : chunk_of(g), total, data, out);
     free(data);
-    if (status == TRIT_OK) status = describe_series(f, path, field->name);
+    if (status == TRIT_OK) status = describe_series(f, g, path, field->name);
     return status;
 }
 
@@ -403,9 +452,7 @@ static trit_status plot_hints(trit_h5 *f, const group *g, int n, const trit_fiel
     if (!signal || !find_field(n, field, "step")) return TRIT_OK;
     for (int i = 0; i < n; i++)
         if (field[i].fixed) axes[1] = field[i].name;
-    const size_t length = strlen(g->path);
-    const bool histogram = length > 5 && strcmp(g->path + length - 5, "/hist") == 0;
-    if (strncmp(g->path, "layers/", 7) == 0 && !histogram) {
+    if (strncmp(g->path, "layers/", 7) == 0 && !is_histogram(g)) {
         TRIT_TRY(attr(f, "", "NX_class", "NXentry"));
         TRIT_TRY(attr(f, "", "default", "hist"));
     } else {
@@ -419,10 +466,6 @@ static trit_status plot_hints(trit_h5 *f, const group *g, int n, const trit_fiel
     return TRIT_OK;
 }
 
-static int64_t chunk_of(const group *g) {
-    return strncmp(g->path, "layers/", 7) == 0 ? LAYER_CHUNK : RUN_CHUNK;
-}
-
 /* First record of a group that is not in the file. */
 static trit_status graft_group(trit_runlog *log, group *g, int n, const trit_field *field) {
     trit_h5 *graft;
@@ -433,10 +476,10 @@ static trit_status graft_group(trit_runlog *log, group *g, int n, const trit_fie
         if (field[i].fixed) {
             status = trit_h5_write(graft, field[i].name, NULL, TRIT_H5_F64, 1, &field[i].width,
                                    field[i].data);
-            if (status == TRIT_OK) status = describe_series(graft, field[i].name, field[i].name);
+            if (status == TRIT_OK) status = describe_series(graft, g, field[i].name, field[i].name);
             continue;
         }
-        status = new_series(graft, field[i].name, &field[i], chunk_of(g), 0, true, &s);
+        status = new_series(graft, g, field[i].name, &field[i], 0, true, &s);
         if (status == TRIT_OK) status = add_member(g, field[i].name, s);
     }
     if (status == TRIT_OK) status = plot_hints(graft, g, n, field);
@@ -482,7 +525,7 @@ static trit_status append_all(trit_runlog *log, group *g, int n, const trit_fiel
         char path[1024];
         if (field[i].fixed || find_series(g, field[i].name)) continue;
         snprintf(path, sizeof path, "%s/%s", g->path, field[i].name);
-        TRIT_TRY(new_series(log->file, path, &field[i], chunk_of(g), g->rows, false, &s));
+        TRIT_TRY(new_series(log->file, g, path, &field[i], g->rows, false, &s));
         TRIT_TRY(add_member(g, field[i].name, s));
     }
     trit_h5_series *step = NULL;

@@ -1,68 +1,10 @@
 /*
- * stats_normal.c - the normal distribution: quantiles, distance of a sample from it, and the
- * best quantizer for it.
+ * stats_normal.c - distance of a sample from the normal distribution, and the best quantizer for
+ * it.
  */
 #include <math.h>
 
 #include "trit/stats.h"
-
-/* ratio of two polynomials of degree 7, coefficients from the constant term up */
-static double ratio(const double *a, const double *b, double r) {
-    double p = a[7], q = b[7];
-    for (int i = 6; i >= 0; i--) {
-        p = p * r + a[i];
-        q = q * r + b[i];
-    }
-    return p / q;
-}
-
-/* Wichura 1988, AS 241, PPND16: rational approximations of minimal relative error on
- * |p - 1/2| <= 0.425, and in r = sqrt(-ln(tail)) up to 5 and beyond. */
-double trit_normal_quantile(double p) {
-    static const double near_a[] = {3.3871328727963666080e0, 1.3314166789178437745e2,
-                                    1.9715909503065514427e3, 1.3731693765509461125e4,
-                                    4.5921953931549871457e4, 6.7265770927008700853e4,
-                                    3.3430575583588128105e4, 2.5090809287301226727e3};
-    static const double near_b[] = {1.0,
-                                    4.2313330701600911252e1,
-                                    6.8718700749205790830e2,
-                                    5.3941960214247511077e3,
-                                    2.1213794301586595867e4,
-                                    3.9307895800092710610e4,
-                                    2.8729085735721942674e4,
-                                    5.2264952788528545610e3};
-    static const double tail_a[] = {1.42343711074968357734e0,  4.63033784615654529590e0,
-                                    5.76949722146069140550e0,  3.64784832476320460504e0,
-                                    1.27045825245236838258e0,  2.41780725177450611770e-1,
-                                    2.27238449892691845833e-2, 7.74545014278341407640e-4};
-    static const double tail_b[] = {1.0,
-                                    2.05319162663775882187e0,
-                                    1.67638483018380384940e0,
-                                    6.89767334985100004550e-1,
-                                    1.48103976427480074590e-1,
-                                    1.51986665636164571966e-2,
-                                    5.47593808499534494600e-4,
-                                    1.05075007164441684324e-9};
-    static const double far_a[] = {6.65790464350110377720e0,  5.46378491116411436990e0,
-                                   1.78482653991729133580e0,  2.96560571828504891230e-1,
-                                   2.65321895265761230930e-2, 1.24266094738807843860e-3,
-                                   2.71155556874348757815e-5, 2.01033439929228813265e-7};
-    static const double far_b[] = {1.0,
-                                   5.99832206555887937690e-1,
-                                   1.36929880922735805310e-1,
-                                   1.48753612908506148525e-2,
-                                   7.86869131145613259100e-4,
-                                   1.84631831751005468180e-5,
-                                   1.42151175831644588870e-7,
-                                   2.04426310338993978564e-15};
-    const double q = p - 0.5;
-    if (fabs(q) <= 0.425) return q * ratio(near_a, near_b, 0.180625 - q * q);
-    const double r = sqrt(-log(q < 0 ? p : 1 - p));
-    const double z = r <= 5 ? ratio(tail_a, tail_b, r - 1.6) : ratio(far_a, far_b, r - 5);
-    return q < 0 ? -z : z;
-}
-
-static double cdf(double z) { return 0.5 * erfc(-z * M_SQRT1_2); }
 
 static double density(double z) {
     return isinf(z) ? 0 : exp(-0.5 * z * z) * (0.5 * M_SQRT1_2 * M_2_SQRTPI);
@@ -73,7 +15,7 @@ double trit_ks_normal(const float *sorted, int64_t n, double mean, double std) {
     if (n < 1 || !(std > 0)) return NAN;
     double d = 0;
     for (int64_t i = 0; i < n; i++) {
-        const double f = cdf((sorted[i] - mean) / std);
+        const double f = trit_normal_cdf((sorted[i] - mean) / std);
         d = fmax(d, fmax(f - (double)i / (double)n, (double)(i + 1) / (double)n - f));
     }
     return d;
@@ -98,7 +40,8 @@ trit_status trit_lloyd_max(int levels, double *value, double *threshold, double 
         for (int i = levels / 2; i < levels; i++) {
             const double lo = i ? threshold[i - 1] : -INFINITY;
             const double hi = i < levels - 1 ? threshold[i] : INFINITY;
-            const double mass = cdf(-lo) - cdf(-hi); /* upper tails: no cancellation */
+            const double mass =
+                trit_normal_cdf(-lo) - trit_normal_cdf(-hi); /* upper tails: no cancellation */
             const bool middle = 2 * i + 1 == levels;
             const double v = middle ? 0 : (density(lo) - density(hi)) / mass;
             moved = fmax(moved, fabs(v - value[i]));
@@ -110,7 +53,7 @@ trit_status trit_lloyd_max(int levels, double *value, double *threshold, double 
     for (int i = 0; i < levels; i++) {
         const double lo = i ? threshold[i - 1] : -INFINITY;
         const double hi = i < levels - 1 ? threshold[i] : INFINITY;
-        kept += value[i] * value[i] * (cdf(hi) - cdf(lo));
+        kept += value[i] * value[i] * (trit_normal_cdf(hi) - trit_normal_cdf(lo));
     }
     *mse = 1 - kept;
     return TRIT_OK;

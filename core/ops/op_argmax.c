@@ -10,7 +10,12 @@
 enum { AXIS };
 
 static const trit_param params[] = {
-    {.name = "axis", .def = -1, .min = -8, .max = 8, .doc = "axis, from 1; negative from the last"},
+    {.name = "axis",
+     .integer = true,
+     .def = -1,
+     .min = -8,
+     .max = 8,
+     .doc = "axis, from 1; negative from the last"},
     {0},
 };
 

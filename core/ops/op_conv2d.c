@@ -11,8 +11,9 @@
  * which is exact because y - b is linear in s.  Forward does not read s.
  *
  * Fusion: rows of x and of gy that are only described (a normalisation before, or behind) are made
- * by the convolution itself, sums of y are left with it for the normalisation behind, and rows of gx
- * are finished for the rectifier before (autograd/fuse.c), where the algorithm can (trit/conv.h).
+ * by the convolution itself, sums of y are left with it for the normalisation behind, and rows of
+ * gx are finished for the rectifier before (autograd/fuse.c), where the algorithm can
+ * (trit/conv.h).
  */
 #include "ops/ops.h"
 #include "tensor/pending.h"
@@ -22,20 +23,28 @@ enum { STRIDE, PADDING, DILATION, GROUPS };
 enum { X, W, B, S };
 
 static const trit_param params[] = {
-    {.name = "stride", .def = 1, .min = 1, .max = 1024, .len = 2, .doc = "pixels: height, width"},
+    {.name = "stride",
+     .integer = true,
+     .def = 1,
+     .min = 1,
+     .max = 1024,
+     .len = 2,
+     .doc = "pixels: height, width"},
     {.name = "padding",
+     .integer = true,
      .def = 0,
      .min = 0,
      .max = 1024,
      .len = 2,
      .doc = "zeros on each side, pixels: height, width"},
     {.name = "dilation",
+     .integer = true,
      .def = 1,
      .min = 1,
      .max = 1024,
      .len = 2,
      .doc = "distance of kernel taps, pixels: height, width"},
-    {.name = "groups", .def = 1, .min = 1, .max = 65536, .doc = "channel groups"},
+    {.name = "groups", .integer = true, .def = 1, .min = 1, .max = 65536, .doc = "channel groups"},
     {0},
 };
 

@@ -15,8 +15,14 @@ enum { X, MASK };
 
 static const trit_param params[] = {
     {.name = "p", .def = 0.5, .min = 0, .max = 1, .doc = "probability of zero"},
-    {.name = "seed", .def = 0, .min = 0, .max = 0x1p53, .doc = "of the random numbers"},
+    {.name = "seed",
+     .integer = true,
+     .def = 0,
+     .min = 0,
+     .max = 0x1p53,
+     .doc = "of the random numbers"},
     {.name = "call",
+     .integer = true,
      .def = 0,
      .min = 0,
      .max = 0xffffffffp0,

@@ -11,6 +11,7 @@ enum { AXIS, KEEP };
 
 static const trit_param params[] = {
     {.name = "axis",
+     .integer = true,
      .def = 0,
      .min = -8,
      .max = 8,

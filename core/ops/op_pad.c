@@ -9,6 +9,7 @@ enum { PADS, VALUE };
 
 static const trit_param params[] = {
     {.name = "pads",
+     .integer = true,
      .def = 0,
      .min = 0,
      .max = 1 << 24,

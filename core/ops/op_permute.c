@@ -7,6 +7,7 @@ enum { AXES };
 
 static const trit_param params[] = {
     {.name = "axes",
+     .integer = true,
      .def = 1,
      .min = -8,
      .max = 8,

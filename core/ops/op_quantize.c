@@ -22,9 +22,8 @@ static trit_status infer(const trit_call *c, trit_shape *out) {
         return trit_fail(TRIT_ERR_ARG, "%s: needs a quantizer: call the quantizer itself, q(w)",
                          c->op->name);
     const trit_quantizer *q = s->call.quantizer;
-    const trit_rows rows = trit_rows_of(c->in[0], trit_quant_per_filter(q, &s->call.args));
     for (int k = 0; k < trit_quant_learn_count(q); k++) {
-        const trit_shape want = trit_quant_learn_shape(q, &s->call.args, rows.rows, k);
+        const trit_shape want = trit_quant_learn_shape(q, &s->call.args, c->in[0], k);
         const trit_tensor *p = k + 1 < c->n_in ? c->in[k + 1] : NULL;
         char text[96];
         if (!p)
@@ -41,10 +40,14 @@ static trit_status infer(const trit_call *c, trit_shape *out) {
 }
 
 static trit_status forward(trit_call *c) {
-    TRIT_TRY(trit_quant_state_fit(c->user, c->in[0]));
+    trit_quant_state *s = c->user;
+    s->valid = false;
+    TRIT_TRY(trit_quant_state_fit(s, c->in[0]));
     trit_quant_call *q = working_set(c);
     q->wq = c->out->data;
-    return q->quantizer->forward(q);
+    TRIT_TRY(q->quantizer->forward(q));
+    s->valid = true;
+    return TRIT_OK;
 }
 
 static trit_status backward(trit_call *c, trit_tensor *gy, trit_tensor **gx) {
@@ -58,7 +61,7 @@ static trit_status backward(trit_call *c, trit_tensor *gy, trit_tensor **gx) {
         else
             dlearn[i - 1] = gx[i]->data;
     }
-    return q->quantizer->backward(q, gy->data, dw, dlearn);
+    return trit_quant_backward(q, gy->data, dw, dlearn);
 }
 
 static const trit_case cases[] = {{0}}; /* the quantizers have their own driver */
@@ -69,7 +72,7 @@ const trit_op trit_op_quantize = {
            "Apply a quantizer to weights; see trit.help of the quantizer.\n"
            "shapes:  w [...], its trainable parameters -> w' [...]\n"
            "errors:  parameters that do not fit the weights; the quantizer's own\n",
-    .operands = "w,p1?,p2?",
+    .operands = "w,p1?,p2?,p3?",
     .layout = TRIT_HWIO,
     .infer = infer,
     .forward = forward,

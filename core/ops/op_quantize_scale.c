@@ -17,7 +17,7 @@ static trit_status infer(const trit_call *c, trit_shape *out) {
         return trit_fail(TRIT_ERR_UNSUPPORTED,
                          "%s: with these options its parameters do not act through one scale",
                          q->name);
-    if (!s->call.scale)
+    if (!s->valid)
         return trit_fail(TRIT_ERR_STATE, "%s: has not been applied to weights yet", q->name);
     *out = (trit_shape){.ndim = 1, .dim = {s->call.rows.rows}};
     return TRIT_OK;
@@ -55,7 +55,7 @@ const trit_op trit_op_quantize_scale = {
            "The scale of a quantized weight, differentiable in the quantizer's parameters only.\n"
            "shapes:  w [...], its trainable parameters -> S [rows], rows = 1 or filters\n"
            "errors:  parameters that act through more than one scale\n",
-    .operands = "w,p1?,p2?",
+    .operands = "w,p1?,p2?,p3?",
     .nograd = 1,
     .layout = TRIT_HWIO,
     .infer = infer,

@@ -10,6 +10,7 @@ enum { SHAPE };
 
 static const trit_param params[] = {
     {.name = "shape",
+     .integer = true,
      .def = 1,
      .min = -1,
      .max = 0x1p44,
@@ -22,18 +23,18 @@ static const trit_param params[] = {
 
 static trit_status infer(const trit_call *c, trit_shape *out) {
     const int64_t n = trit_numel(c->in[0]);
-    int64_t known = 1;
+    int64_t stride[TRIT_MAX_DIM];
     int open = -1, opens = 0;
     *out = (trit_shape){.ndim = c->args.n[SHAPE]};
+    trit_shape closed = *out; /* without what is left over */
     for (int i = 0; i < out->ndim; i++) {
-        out->dim[i] = (int64_t)c->args.v[SHAPE][i];
-        if (out->dim[i] >= 0) {
-            known *= out->dim[i];
-        } else {
-            open = i;
-            opens++;
-        }
+        out->dim[i] = closed.dim[i] = (int64_t)c->args.v[SHAPE][i];
+        if (out->dim[i] >= 0) continue;
+        closed.dim[i] = 1;
+        open = i;
+        opens++;
     }
+    const int64_t known = trit_layout_strides(&closed, TRIT_ROW_MAJOR, stride); /* -1: too many */
     if (opens == 1 && known > 0 && n % known == 0)
         out->dim[open] = n / known;
     else if (opens || known != n) {

@@ -12,8 +12,14 @@
 enum { STRIDE, OUT_CHANNELS };
 
 static const trit_param params[] = {
-    {.name = "stride", .def = 2, .min = 1, .max = 1024, .doc = "pixels, both directions"},
+    {.name = "stride",
+     .integer = true,
+     .def = 2,
+     .min = 1,
+     .max = 1024,
+     .doc = "pixels, both directions"},
     {.name = "out_channels",
+     .integer = true,
      .def = 0,
      .min = 0,
      .max = 1 << 24,

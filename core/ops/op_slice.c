@@ -12,6 +12,7 @@ enum { START, STOP, STEP };
 
 static const trit_param params[] = {
     {.name = "start",
+     .integer = true,
      .def = 0,
      .min = -0x1p44,
      .max = 0x1p44,
@@ -19,6 +20,7 @@ static const trit_param params[] = {
      .list = true,
      .doc = "first index per axis, from 0; negative: from the end"},
     {.name = "stop",
+     .integer = true,
      .def = INFINITY,
      .min = -0x1p44,
      .max = 0x1p44,
@@ -28,6 +30,7 @@ static const trit_param params[] = {
      .list = true,
      .doc = "first index that is not taken, from 0; negative: from the end"},
     {.name = "step",
+     .integer = true,
      .def = 1,
      .min = 1,
      .max = 0x1p44,

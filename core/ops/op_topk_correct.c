@@ -9,7 +9,12 @@ enum { TOP };
 enum { X, LABELS };
 
 static const trit_param params[] = {
-    {.name = "k", .def = 1, .min = 1, .max = 1 << 24, .doc = "how many of the largest count"},
+    {.name = "k",
+     .integer = true,
+     .def = 1,
+     .min = 1,
+     .max = 1 << 24,
+     .doc = "how many of the largest count"},
     {0},
 };
 

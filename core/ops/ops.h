@@ -83,6 +83,7 @@ trit_status trit_moments(const trit_tensor *x, const bool *reduced, double divis
 enum { REDUCE_AXES, REDUCE_KEEP };
 #define REDUCE_PARAMS                                                                              \
     {.name = "axes",                                                                               \
+     .integer = true,                                                                              \
      .def = 1,                                                                                     \
      .min = -8,                                                                                    \
      .max = 8,                                                                                     \

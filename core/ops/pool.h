@@ -12,19 +12,21 @@ enum { POOL_KERNEL, POOL_STRIDE, POOL_PADDING, POOL_COUNT_PAD };
 
 #define POOL_PARAMS                                                                                \
     {.name = "kernel",                                                                             \
+     .integer = true,                                                                              \
      .def = 2,                                                                                     \
      .min = 1,                                                                                     \
      .max = 65536,                                                                                 \
      .len = 2,                                                                                     \
      .doc = "window, pixels: height, width"},                                                      \
         {.name = "stride",                                                                         \
+         .integer = true,                                                                          \
          .def = 0,                                                                                 \
          .min = 0,                                                                                 \
          .max = 65536,                                                                             \
          .len = 2,                                                                                 \
          .doc = "pixels: height, width; 0: as the window"},                                        \
     {                                                                                              \
-        .name = "padding", .def = 0, .min = 0, .max = 32768, .len = 2,                             \
+        .name = "padding", .integer = true, .def = 0, .min = 0, .max = 32768, .len = 2,            \
         .doc = "margin on each side, pixels: height, width"                                        \
     }
 

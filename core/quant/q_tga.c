@@ -86,6 +86,7 @@ static const trit_param params[] = {
      .def = 1,
      .choices = "1=1|2=2|4=4",
      .doc = "terms of the residual expansion"},
+    TRIT_STE_PARAM,
     {0},
 };
 
@@ -320,9 +321,9 @@ static trit_status backward_scale(const trit_quant_call *c, const double *G,
     return TRIT_OK;
 }
 
-static double integral(const trit_args *args, double w, int code, double pos, double neg) {
-    (void)code;
-    (void)neg;
+static double integral(const trit_quant_call *c, trit_at at, double w) {
+    const trit_args *args = &c->args;
+    const double pos = c->scale[at.row * c->terms + at.term];
     if (args->v[GRAD_CORRECT][0] == CORRECT_ON) return w;
     return pos * (args->v[GRAD_CORRECT][0] == CORRECT_OFF ? w : fmax(-1, fmin(1, w)));
 }

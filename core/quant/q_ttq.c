@@ -48,6 +48,7 @@ static const trit_param params[] = {
      .choices = TRIT_BOOL,
      .doc = "whether weight decay applies to Wp and Wn"},
     {.name = "granularity", .choices = "layer|filter", .doc = "scales of a layer or a filter"},
+    TRIT_STE_PARAM,
     {0},
 };
 
@@ -197,9 +198,10 @@ static trit_status backward(const trit_quant_call *c, const float *g, float *dw,
     return status;
 }
 
-static double integral(const trit_args *args, double w, int code, double pos, double neg) {
-    (void)args;
-    return w * (code > 0 ? pos : code < 0 ? neg : 1);
+static double integral(const trit_quant_call *c, trit_at at, double w) {
+    return w * (at.code > 0   ? (double)c->scale[at.row]
+                : at.code < 0 ? (double)c->scale_neg[at.row]
+                              : 1);
 }
 
 static const trit_case cases[] = {
@@ -212,7 +214,8 @@ static const trit_case cases[] = {
 
 const trit_quantizer trit_quantizer_ttq = {
     .name = "ttq",
-    .doc = "trit.quant.ttq{ t, sparsity, scale_init, min_scale, scale_weight_decay, granularity }\n"
+    .doc = "trit.quant.ttq{ t, sparsity, scale_init, min_scale, scale_weight_decay, granularity, "
+           "ste }\n"
            "    -> quantizer\n"
            "Ternary weights with two trained values.\n"
            "shapes:  w [...] -> w' [...]; wp, wn [rows], rows = 1 or filters\n"

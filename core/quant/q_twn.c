@@ -27,6 +27,7 @@ static const trit_param params[] = {
      .number = true,
      .doc = "threshold in units of mean|w|, or the one of least squared error"},
     {.name = "granularity", .choices = "layer|filter", .doc = "one scale a layer or a filter"},
+    TRIT_STE_PARAM,
     {0},
 };
 
@@ -107,8 +108,8 @@ static trit_status backward(const trit_quant_call *c, const float *g, float *dw,
     return TRIT_OK;
 }
 
-static double integral(const trit_args *args, double w, int code, double pos, double neg) {
-    (void)args, (void)code, (void)pos, (void)neg;
+static double integral(const trit_quant_call *c, trit_at at, double w) {
+    (void)c, (void)at;
     return w;
 }
 
@@ -122,7 +123,7 @@ static const trit_case cases[] = {
 
 const trit_quantizer trit_quantizer_twn = {
     .name = "twn",
-    .doc = "trit.quant.twn{ delta, granularity } -> quantizer\n"
+    .doc = "trit.quant.twn{ delta, granularity, ste } -> quantizer\n"
            "Ternary weights with threshold delta mean|w| and the best scale for it.\n"
            "shapes:  w [...] -> w' [...]\n"
            "eq:      Delta = 0.7 mean|w|; alpha = mean(|w| : |w| > Delta); w' = alpha t;\n"

@@ -28,6 +28,7 @@ static const trit_param params[] = {
      .list = true,
      .doc = "thresholds, fractions of max|w|; one number b gives b, 2b, ..."},
     {.name = "granularity", .choices = "layer|filter", .doc = "one scale a layer or a filter"},
+    TRIT_STE_PARAM,
     {0},
 };
 
@@ -102,8 +103,8 @@ static trit_status backward(const trit_quant_call *c, const float *g, float *dw,
     return TRIT_OK;
 }
 
-static double integral(const trit_args *args, double w, int code, double pos, double neg) {
-    (void)args, (void)code, (void)pos, (void)neg;
+static double integral(const trit_quant_call *c, trit_at at, double w) {
+    (void)c, (void)at;
     return fmax(-1, fmin(1, w));
 }
 
@@ -117,7 +118,7 @@ static const trit_case cases[] = {
 
 const trit_quantizer trit_quantizer_wacv = {
     .name = "wacv",
-    .doc = "trit.quant.wacv{ t_ex, betas, granularity } -> quantizer\n"
+    .doc = "trit.quant.wacv{ t_ex, betas, granularity, ste } -> quantizer\n"
            "Ternary weights with fixed thresholds, optionally a sum of several.\n"
            "shapes:  w [...] -> w' [...]\n"
            "eq:      Delta = beta max|w|; alpha = mean(|w| : |w| >= Delta); w' = sum alpha t;\n"

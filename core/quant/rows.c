@@ -21,13 +21,7 @@ trit_rows trit_rows_of(const trit_tensor *w, bool per_filter) {
 
 /* ------------------------------------------------------------------ cutting work */
 
-typedef struct {
-    int64_t row;  /* along: the row; across: 0 */
-    int64_t at;   /* first element in memory */
-    int64_t n;    /* elements; across: one of every row */
-    int64_t part; /* number of the partial sum */
-    bool across;
-} segment;
+typedef trit_segment segment;
 
 typedef struct {
     trit_rows r;
@@ -466,6 +460,37 @@ void trit_rows_by_code(const trit_rows *r, const float *g, const int8_t *codes, 
     plan p = plan_of(r);
     by_code c = {g, pos, zero, neg, codes, dw};
     each_segment(&p, by_code_body, &c);
+}
+
+/* -------------------------------------------------------------- passes of one's own */
+
+void trit_rows_each(const trit_rows *r, void (*body)(void *, const trit_segment *), void *context) {
+    plan p = plan_of(r);
+    each_segment(&p, body, context);
+}
+
+typedef struct {
+    trit_sum_body body;
+    void *context;
+    partials sums;
+} summing;
+
+static void sum_segment(void *context, const segment *s) {
+    summing *c = context;
+    c->body(c->context, s, part_of(&c->sums, s));
+}
+
+trit_status trit_rows_sum(const trit_rows *r, int fields, trit_sum_body body, void *context,
+                          double *out) {
+    plan p = plan_of(r);
+    summing c = {.body = body, .context = context};
+    TRIT_TRY(partials_new(&p, fields, &c.sums));
+    each_segment(&p, sum_segment, &c);
+    for (int64_t row = 0; row < r->rows; row++)
+        for (int f = 0; f < fields; f++)
+            out[row * fields + f] = collect(&p, &c.sums, row, f, false);
+    trit_free(c.sums.at, c.sums.bytes);
+    return TRIT_OK;
 }
 
 /* ------------------------------------------------------------------------ sorting */

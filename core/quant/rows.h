@@ -15,6 +15,41 @@ typedef struct {
     double mean_abs, max_abs;
 } trit_row_stats;
 
+/* A piece of work: n elements at `at` in memory, of row `row`, or (`across`) one of every row. */
+typedef struct {
+    int64_t row;  /* along: the row; across: 0 */
+    int64_t at;   /* first element in memory */
+    int64_t n;    /* elements; across: one of every row */
+    int64_t part; /* number of the partial sum */
+    bool across;
+} trit_segment;
+/* Row of element j of a segment. */
+static inline int64_t trit_segment_row(const trit_segment *s, int64_t j) {
+    return s->across ? j : s->row;
+}
+
+/* Run `body` on every segment, in parallel. */
+void trit_rows_each(const trit_rows *r, void (*body)(void *context, const trit_segment *s),
+                    void *context);
+/* out[rows][fields] = sums of what `body` adds at trit_sum_at(s, sums, field, j). */
+typedef void (*trit_sum_body)(void *context, const trit_segment *s, double *sums);
+trit_status trit_rows_sum(const trit_rows *r, int fields, trit_sum_body body, void *context,
+                          double *out);
+static inline double *trit_sum_at(const trit_segment *s, double *sums, int field, int64_t j) {
+    return s->across ? &sums[field * s->n + j] : &sums[field];
+}
+
+/* Mean, deviation, mean and largest |w| of every row into its cache, a centre of 0, NAN in the
+ * rest; codes, scales and w' are left alone.  Weights that are not finite are an error. */
+trit_status trit_quant_survey(trit_quant_call *c);
+
+/* codes and wq from the signs: +1 where w >= 0, times scale[row] (c->scale, one term). */
+void trit_quant_signs(trit_quant_call *c);
+
+/* Solve A x = b, A symmetric [n][n] and positive; a direction that A does not have gets 0. */
+enum { TRIT_SOLVE_MAX = 8 };
+void trit_solve(int n, double *A, double *b, double *x);
+
 /* Statistics of every row in one pass; NaN and infinite weights are an error of `name`. */
 trit_status trit_rows_scan(const char *name, const trit_rows *r, const float *w,
                            trit_row_stats *stats); // [rows]

@@ -21,12 +21,13 @@ int trit_quant_learn_count(const trit_quantizer *q) {
     return n;
 }
 
-trit_shape trit_quant_learn_shape(const trit_quantizer *q, const trit_args *args, int64_t rows,
-                                  int k) {
-    trit_shape s = {.ndim = 1, .dim = {rows}};
-    if (q->learn[k].per_term) {
+trit_shape trit_quant_learn_shape(const trit_quantizer *q, const trit_args *args,
+                                  const trit_tensor *w, int k) {
+    trit_shape s = {.ndim = 1, .dim = {trit_rows_of(w, trit_quant_per_filter(q, args)).rows}};
+    if (q->learn[k].per_weight) return w->shape;
+    if (q->learn[k].per_term || q->learn[k].per_level) {
         s.ndim = 2;
-        s.dim[1] = trit_quant_terms(q, args);
+        s.dim[1] = q->learn[k].per_level ? q->levels(args) : trit_quant_terms(q, args);
     }
     return s;
 }

@@ -3,7 +3,8 @@
  *
  * A storage is one block of the arena.  Its reference count is that of the handles on it; the
  * tape may give the block back early (trit_tensor_drop): then every handle on it has data = NULL
- * and using it is an error, not a crash.  A pending tensor has a storage without block (pending.h).
+ * and using it is an error, not a crash.  A pending tensor has a storage without a block
+ * (pending.h).
  */
 #include "tensor/tensor.h"
 

@@ -24,7 +24,7 @@ local p = trit.params {
 
 local data = trit.data.open(p.data, { batch = p.batch, augment = { "crop", "flip" }, seed = p.seed })
 local net = trit.models.create(p.model, { classes = data.classes, seed = p.seed })
-if p.from ~= "" then net:load_state_dict(trit.checkpoint.load(p.from).tensors) end
+if p.from ~= "" then net:load_state_dict(assert(trit.checkpoint.load(p.from)).tensors) end
 if p.method ~= "float" then trit.quantize(net, { { ".*", trit.quant.create(p.method) } }) end
 
 local optimizer = trit.optim.sgd(net:parameters(),
@@ -34,7 +34,5 @@ local schedule = trit.schedule.warmup { epochs = 1,
 
 local result = trit.train { model = net, data = data, optimizer = optimizer, schedule = schedule,
   epochs = p.epochs, lr_th = p.lr_th, schedule_mode = p.mode, label = p.method }
-trit.checkpoint.save(result.dir, { tensors = net:state_dict(),
-  meta = { top1 = result.top1, model = p.model, method = p.method } })
 print(("%s: top-1 %.2f %% (best %.2f %%), zeros %.1f %%, %.2f bits, %.0f s"):format(p.method,
   100 * result.top1, 100 * result.best_top1, 100 * result.zeros, result.bits, result.seconds))

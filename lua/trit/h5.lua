@@ -6,6 +6,7 @@
 --     f:read_numbers("group/name")      -- flat table of exact numbers, field `shape`
 --     f:read_numbers("train/loss", 3, 2)   -- rows 3 and 4 only
 --     f:read_strings("names")           -- table of strings (fixed or variable length)
+--     f:read_bytes("codes")             -- data set of bytes as one string
 --     f:attr("group", "name")           -- string | number | boolean | flat table | nil
 --     f:attrs("group")                  -- all of them by name
 --     f:list("group")                   -- names in it, sorted; the root is ""

@@ -18,15 +18,18 @@ local trit = {
 
 -- Parts loaded on first use: name -> module.
 local parts = {
+  trained = "trit.trained", report = "trit.report",
   nn = "trit.nn", models = "trit.models", quant = "trit.quant", optim = "trit.optim",
   schedule = "trit.schedule", data = "trit.data", h5 = "trit.h5", runlog = "trit.runlog",
   checkpoint = "trit.checkpoint", stats = "trit.stats", safetensors = "trit.safetensors",
-  infer = "trit.infer", onnx = "trit.onnx", npy = "trit.npy",
+  infer = "trit.infer", onnx = "trit.onnx", npy = "trit.npy", act = "trit.act",
+  methods = "trit.methods", schemes = "trit.schemes",
 }
 local functions = { -- name -> { module, field }
   train = { "trit.train", "train" }, evaluate = { "trit.train", "evaluate" },
   params = { "trit.params", "declare" }, quantize = { "trit.quantize", "quantize" },
-  fn = { "trit.fn", "fn" }, help = { "trit.help", "help" }, summary = { "trit.summary", "summary" },
+  quantize_activations = { "trit.act", "quantize" }, fn = { "trit.fn", "fn" },
+  help = { "trit.help", "help" }, summary = { "trit.summary", "summary" },
 }
 
 setmetatable(trit, {

@@ -35,6 +35,9 @@ local function prepare(value)
     for k, v in pairs(value) do
       if type(k) ~= "string" and math.type(k) ~= "integer" then k = tostring(k) end
       copy[k] = prepare(v)
+      if k == "n" and math.type(v) == "integer" then -- dkjson would take it for the length of an array
+        copy[k] = setmetatable({ text = tostring(v) }, raw_number)
+      end
     end
     return setmetatable(copy, getmetatable(value) and { __jsontype = getmetatable(value).__jsontype })
   end

@@ -44,8 +44,8 @@ function measure.rounds(candidates, options)
 end
 
 --- A program that runs one timed call per line it reads and answers with its seconds; its first line
--- is its name.  Returns { name =, pid =, run = function, close = function }, or nil and a sentence; when all
--- peers are closed, call measure.finish().
+-- is its name.  Returns { name =, pid =, run = function, close = function }, or nil and a sentence; when
+-- all peers are closed, call measure.finish().
 function measure.peer(command)
   local input, output = uv.new_pipe(), uv.new_pipe()
   local buffer, ended = "", false

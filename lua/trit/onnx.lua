@@ -89,8 +89,10 @@ end
 function State:weight(t)
   local known = self.layers[t]
   local name = known and known.name or "weight"
-  local packed = self.form ~= "float" and known and layer.pack(t, known.module)
-  if not packed or not packed.planes then return self:floats(name, t) end
+  if self.form == "float" or not known then return self:floats(name, t) end
+  local packed, why = layer.pack(t, known.module)
+  if not packed then refuse("%s: %s; weights = \"float\" takes them", name, why) end
+  if not packed.planes then return self:floats(name, t) end
   local sum
   for _, a in ipairs(addends(packed.planes)) do
     local part = dequantized(self, name, a[1], a[2])

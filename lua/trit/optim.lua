@@ -136,11 +136,12 @@ function Optimizer:describe()
   return { name = self.name, groups = groups }
 end
 
---- Everything needed to go on exactly: { tensors = name -> tensor, steps = name -> count, lr = list }.
+--- Everything needed to go on exactly: { tensors = name -> tensor, steps = name -> count, lr = list,
+-- ratio = group -> its rate over the first's, once known }.
 function Optimizer:state_dict()
-  local state = { tensors = {}, steps = {}, lr = {} }
+  local state = { tensors = {}, steps = {}, lr = {}, ratio = {} }
   for i, g in ipairs(self.groups) do
-    state.lr[i] = g.options.lr
+    state.lr[i], state.ratio[tostring(i)] = g.options.lr, g.ratio
     for k in ipairs(g.params) do
       local key = ("%d.%d"):format(i, k)
       state.steps[key] = g.steps[k]
@@ -153,6 +154,7 @@ end
 function Optimizer:load_state_dict(state)
   for i, g in ipairs(self.groups) do
     g.options.lr = state.lr[i]
+    g.ratio = state.ratio and state.ratio[tostring(i)]
     for k in ipairs(g.params) do
       local key = ("%d.%d"):format(i, k)
       if not state.steps[key] then

@@ -24,20 +24,21 @@ local function sorted(t)
   return names
 end
 
+-- Text -> value of the default's type, or nil and a sentence.
 local function parse(name, text, default)
   if type(default) == "number" then
     local v = tonumber(text)
-    if not v then fail("option --%s takes a number, not %q", name, text) end
+    if not v then return nil, ("option --%s takes a number, not %q"):format(name, text) end
     if math.type(default) == "integer" then
       local whole = math.tointeger(v)
-      if not whole then fail("option --%s takes a whole number, not %s", name, text) end
+      if not whole then return nil, ("option --%s takes a whole number, not %s"):format(name, text) end
       return whole
     end
     return v
   elseif type(default) == "boolean" then
     local words = { ["true"] = true, ["1"] = true, yes = true, on = true,
       ["false"] = false, ["0"] = false, no = false, off = false }
-    if words[text] == nil then fail("option --%s takes true or false, not %q", name, text) end
+    if words[text] == nil then return nil, ("option --%s takes true or false, not %q"):format(name, text) end
     return words[text]
   end
   return text
@@ -45,15 +46,29 @@ end
 
 local function check(name, v, row)
   if row.min and v < row.min or row.max and v > row.max then
-    fail("option --%s is %s but must lie in [%s, %s]", name, v, row.min or "-inf", row.max or "inf")
+    return nil, ("option --%s is %s but must lie in [%s, %s]"):format(name, v, row.min or "-inf",
+      row.max or "inf")
   end
   if row.choices then
     for _, c in ipairs(row.choices) do
       if c == v then return v end
     end
-    fail("option --%s is %q but must be one of %s", name, tostring(v), table.concat(row.choices, ", "))
+    return nil, ("option --%s is %q but must be one of %s"):format(name, tostring(v),
+      table.concat(row.choices, ", "))
   end
   return v
+end
+
+--- The value that `text` gives the option `name`, declared as `row`; nil and a sentence if it is none.
+function params.value(name, text, row)
+  local v, why = parse(name, text, row[1])
+  if v == nil then return nil, why end
+  return check(name, v, row)
+end
+
+--- The sentence for an option that was not declared.
+function params.unknown(name, declared)
+  return ("unknown option --%s; this script has: --%s"):format(name, table.concat(sorted(declared), ", --"))
 end
 
 --- Help text of a declaration, one line per option.
@@ -78,14 +93,17 @@ function params.declare(declared)
     if type(row) ~= "table" or row[1] == nil then
       fail("params: %s must be { default, doc = ... }", name)
     end
-    local v = row[1]
-    if given[name] ~= nil then v = parse(name, given[name], row[1]) end
-    values[name] = check(name, v, row)
+    local v, why
+    if given[name] ~= nil then
+      v, why = params.value(name, given[name], row)
+    else
+      v, why = check(name, row[1], row)
+    end
+    if v == nil then fail("%s", why) end
+    values[name] = v
   end
   for _, name in ipairs(sorted(given)) do
-    if declared[name] == nil then
-      fail("unknown option --%s; this script has: --%s", name, table.concat(sorted(declared), ", --"))
-    end
+    if declared[name] == nil then fail("%s", params.unknown(name, declared)) end
   end
   if ok then
     context.declared, context.params = declared, values

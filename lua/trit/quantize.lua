@@ -57,11 +57,18 @@ function M.quantize(model, rules)
     local i, q = first_match(rules, name)
     if i then
       used[i] = true
-      chosen[#chosen + 1] = { module = m, quantizer = q }
+      chosen[#chosen + 1] = { name = name, module = m, quantizer = q }
     end
   end
   check_used(rules, used, model)
-  for _, c in ipairs(chosen) do c.module:set_quantizer(c.quantizer and c.quantizer:clone() or nil) end
+  for i, c in ipairs(chosen) do
+    local q = c.quantizer and c.quantizer:clone() or nil
+    if q then
+      q.salt = i -- its draws differ from those of other layers
+      q.handle:label(c.name) -- its errors name the layer
+    end
+    c.module:set_quantizer(q)
+  end
   return model
 end
 

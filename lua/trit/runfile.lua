@@ -79,7 +79,8 @@ local function writer_alive(path, hostname)
 end
 
 --- State of the run: { status, message, live (true, false, or nil = unknown), created, updated,
--- hostname, elapsed (seconds, at the last status), log_seconds }.  A run that says "running" but
+-- hostname, elapsed (seconds, at the last status), run_id, ended, resumes, and of logging, checkpoints and
+-- waiting for data log_seconds, log_percent, checkpoint_..., data_wait_... }.  A run that says "running" but
 -- has no living writer is reported as "killed".
 function Run:status()
   local a, why = with(self.path, function(f) return f:attrs("") end)
@@ -90,7 +91,10 @@ function Run:status()
     status = a.status == "running" and live == false and "killed" or a.status,
     message = a.status_message, live = live, created = a.created_utc, hostname = a.hostname,
     updated = lfs.attributes(self.path, "modification"),
-    elapsed = a.elapsed_seconds, log_seconds = a.log_seconds,
+    elapsed = a.elapsed_seconds, log_seconds = a.log_seconds, run_id = a.run_id, ended = a.status_utc,
+    log_percent = a.log_percent, checkpoint_seconds = a.checkpoint_seconds,
+    checkpoint_percent = a.checkpoint_percent, data_wait_seconds = a.data_wait_seconds,
+    data_wait_percent = a.data_wait_percent, resumes = a.resumes,
   }
 end
 
@@ -99,6 +103,11 @@ function Run:config()
   return with(self.path, function(f)
     return assert(json.decode(f:read_strings("config")[1]))
   end)
+end
+
+--- A text of the file, such as "script"; nil when there is none.
+function Run:text(path)
+  return with(self.path, function(f) return f:exists(path) and f:read_strings(path)[1] end) or nil
 end
 
 --- Attributes of /env: versions, processor, instruction set, threads.
@@ -149,16 +158,34 @@ function Run:series(group)
   return with(self.path, function(f) return read_series(f, group) end)
 end
 
---- Names of the logged layers, sorted by name with numbers in numeric order.
+-- Place of each layer in the network, from the configuration; empty when it does not say.
+local function network_order(f)
+  local text = f:exists("config") and f:read_strings("config")[1]
+  local config = text and json.decode(text)
+  local order = {}
+  for i, l in ipairs(type(config) == "table" and type(config.layers) == "table" and config.layers or {}) do
+    if type(l) == "table" and l.name then order[l.name] = i end
+  end
+  return order
+end
+
+--- Names of the logged layers in the order of the network, others after them by name with numbers in
+-- numeric order.
 function Run:layers()
+  local order
   local names, why = with(self.path, function(f)
+    order = network_order(f)
     return f:exists("layers") and f:list("layers") or {}
   end)
   if not names then return nil, why end
   local function key(name)
     return (name:gsub("%d+", function(d) return ("%08d"):format(tonumber(d)) end))
   end
-  table.sort(names, function(a, b) return key(a) < key(b) end)
+  table.sort(names, function(a, b)
+    local x, y = order[a] or math.huge, order[b] or math.huge
+    if x ~= y then return x < y end
+    return key(a) < key(b)
+  end)
   return names
 end
 
@@ -187,6 +214,42 @@ function Run:histogram(name, row)
     counts.shape = nil
     return counts
   end)
+end
+
+-- Names of the layers whose quantizer's options centre the cuts at mu; read once.
+local function centred_at_mean(run)
+  if not run.at_mean then
+    run.at_mean = {}
+    local config = run:config()
+    local layers = type(config) == "table" and type(config.layers) == "table" and config.layers or {}
+    for _, l in ipairs(layers) do
+      run.at_mean[l.name] = type(l.options) == "table" and l.options.center == "mean"
+    end
+  end
+  return run.at_mean
+end
+
+-- Where the cuts are centred; from the options where the records do not say.
+local function centre_of(run, name, layer, record)
+  if layer.center then return layer.center[record] end
+  return centred_at_mean(run)[name] and layer.mu and layer.mu[record] or 0
+end
+
+--- The two cuts of a layer at a record: low, high; nil for a float layer.
+-- layer: what run:layer(name) gave.
+function Run:cuts(name, layer, record)
+  local delta = record and layer.threshold and layer.threshold[record]
+  if type(delta) ~= "number" or delta ~= delta then return nil end
+  local centre = centre_of(self, name, layer, record)
+  return centre - delta, centre + delta
+end
+
+--- Share of zero codes at every record; nil for a float layer.
+function Run:zero_shares(layer)
+  if not layer.occupancy then return nil end
+  local shares = {}
+  for i = 1, layer.n do shares[i] = layer.occupancy[i][2] end
+  return shares
 end
 
 --- Names of the groups of series at the top: "train", "val", ...

@@ -48,7 +48,7 @@ end
 local function new_log(file, dir, options)
   local log = setmetatable({
     dir = dir, path = dir .. "/run.h5",
-    file = file, layers = {}, finished = false,
+    file = file, layers = {}, rows = {}, finished = false,
   }, Log)
   for name, value in pairs(defaults) do
     log[name] = options[name] == nil and value or options[name]
@@ -80,21 +80,29 @@ function runlog.create(dir, options)
   return new_log(file, dir, options)
 end
 
---- Continue a run file: records with a step beyond `step` are removed, histograms keep their edges.
+--- Continue a run file; histograms keep their edges.
+-- from: what log:position() said: later records are removed, and fewer than that are an error; or a
+-- step: records beyond it are removed.
 -- Returns the log, or nil and a sentence.
-function runlog.resume(dir, step, options)
+function runlog.resume(dir, from, options)
   options = options or {}
   check_options("runlog.resume", options)
-  local file, why = core.runlog_resume(dir .. "/run.h5", step)
+  local file, why = core.runlog_resume(dir .. "/run.h5", from)
   if not file then return nil, why end
-  return new_log(file, dir, options)
+  local log = new_log(file, dir, options)
+  if type(from) == "table" then
+    for group, rows in pairs(from) do log.rows[group] = rows end
+  else
+    log.rows = nil
+  end
+  return log
 end
 
 local function sorted_names(fields)
   local names = {}
   for name in pairs(fields) do
     if type(name) ~= "string" then
-      error("runlog: a record is a table of named numbers, as in { step = 1, loss = 0.5 }", 4)
+      core.raise("runlog: a record is a table of named numbers, as in { step = 1, loss = 0.5 }")
     end
     names[#names + 1] = name
   end
@@ -108,11 +116,26 @@ local function need_step(method, fields)
   end
 end
 
+-- One record of a group; `fixed` names what is written once.
+local function append(self, group, fields, fixed)
+  group = group:gsub("^/+", "")
+  self.file:record(group, sorted_names(fields), fields, fixed)
+  if self.rows then self.rows[group] = (self.rows[group] or 0) + 1 end
+end
+
+--- Where the file ends: { [group] = records }, for runlog.resume.
+function Log:position()
+  if not self.rows then error("runlog.position: not known after a resume by step", 2) end
+  local copy = {}
+  for group, rows in pairs(self.rows) do copy[group] = rows end
+  return copy
+end
+
 --- Append one record to a group of series; names used for the first time begin a series.
 -- group: path such as "train".  fields: { step =, name = number | row of numbers, ... }.
 function Log:record(group, fields)
   need_step("record", fields)
-  self.file:record(group, sorted_names(fields), fields)
+  append(self, group, fields)
   self.file:commit()
 end
 
@@ -120,7 +143,7 @@ local function timed(self, group, fields)
   local all = {}
   for name, value in pairs(fields) do all[name] = value end
   all.wall_time = all.wall_time or self.file:elapsed()
-  self.file:record(group, sorted_names(all), all)
+  append(self, group, all)
   self.file:commit()
 end
 
@@ -221,18 +244,29 @@ function Log:layer(name, fields)
     hist = { step = fields.step, counts = w.counts, edges = layer.edges, zeros = w.zeros,
              under = w.under, over = w.over }
   end
-  self.file:record(group, sorted_names(out), out)
-  if hist then self.file:record(group .. "/hist", sorted_names(hist), hist, { edges = true }) end
+  append(self, group, out)
+  if hist then append(self, group .. "/hist", hist, { edges = true }) end
   self.file:commit()
   self.file:charge((core.io_clock() - start) - (self.file:cost() - before))
 end
 
---- Take these codes as the ones the next record's flips are counted against (after a resume).
-function Log:remember_codes(name, codes)
-  local layer = self.layers[name] or {}
-  self.layers[name] = layer
-  layer.packed = select(2, stats.codes(codes))
+--- The codes of each layer's last record, packed: { [name] = string }.  The next record's flips are
+-- counted against them; given a table, take these (after a resume).
+function Log:codes(packed)
+  for name, codes in pairs(packed or {}) do
+    self.layers[name] = self.layers[name] or {}
+    self.layers[name].packed = codes
+  end
+  local all = {}
+  for name, layer in pairs(self.layers) do all[name] = layer.packed end
+  return all
 end
+
+--- An attribute of the file, number or text; on disk with the next record.
+function Log:attr(name, value) self.file:attr(name, value) end
+
+--- Add seconds to what logging cost: statistics made elsewhere, or before a resume.
+function Log:charge(seconds) self.file:charge(seconds) end
 
 --- Store a text beside the series, e.g. the script: log:text("script", source).
 function Log:text(path, text)

@@ -4,10 +4,11 @@
 --   s:rate(base_lr, t)      -- t in epochs from 0, fractions allowed: 2.5 is half-way in the third
 --
 -- Each is a pure function of t, so resuming needs no state; plateau alone observes a metric and keeps
--- state (state_dict, load_state_dict).  trit.train asks once per step.  Optimizers with several
--- groups are scaled by rate(base) / base.
+-- state (state_dict, load_state_dict; a warmup passes both on to what comes after it).  trit.train asks
+-- once per step.  Optimizers with several groups are scaled by rate(base) / base.
 
 local core = require "trit.core"
+local options = require "trit.options"
 
 local schedule = {}
 
@@ -17,37 +18,87 @@ Schedule.__index = Schedule
 --- The learning rate at time t for base learning rate `base`.
 function Schedule:rate(base, t) return self.formula(self.options, base, t) end
 
-function Schedule:describe() return { schedule = self.name, options = self.options } end
+--- Report the metric of the epoch that just ended; only plateau listens.
+function Schedule:observe(value)
+  if self.options.after then self.options.after:observe(value) end
+end
+
+--- Does the rate depend on what was observed?
+function Schedule:listens() return self.options.after ~= nil and self.options.after:listens() end
+
+--- What a checkpoint must keep.
+function Schedule:state_dict()
+  return self.options.after and self.options.after:state_dict() or {}
+end
+
+function Schedule:load_state_dict(state)
+  if self.options.after then self.options.after:load_state_dict(state) end
+end
+
+function Schedule:describe()
+  local given = {}
+  for name, v in pairs(self.options) do
+    given[name] = getmetatable(v) and v.describe and v:describe() or v
+  end
+  return { schedule = self.name, options = given }
+end
 function Schedule.__tostring(s) return "schedule." .. s.name end
 
-local function check(name, given, defaults)
-  local o = {}
-  for k, v in pairs(defaults) do o[k] = v end
-  for k, v in pairs(given or {}) do
-    if defaults[k] == nil then
-      local known = {}
-      for n in pairs(defaults) do known[#known + 1] = n end
-      table.sort(known)
-      core.raise(("schedule.%s: unknown option %q; known: %s"):format(name, tostring(k),
-        table.concat(known, ", ")))
-    end
-    o[k] = v
+schedule.required = setmetatable({}, { __tostring = function() return "required" end })
+schedule.optional = setmetatable({}, { __tostring = function() return "optional" end })
+local required, optional = schedule.required, schedule.optional
+
+local function is_number(v) return type(v) == "number" and v == v end
+
+-- What an option may be, by name: test, words for the sentence.  Others whose default is a number are
+-- numbers.
+local kinds = {
+  every = { function(v) return is_number(v) and v > 0 end, "a number > 0" },
+  steps_per_epoch = { function(v) return is_number(v) and v > 0 end, "a number > 0" },
+  epochs = { function(v) return is_number(v) and v >= 0 end, "a number >= 0" },
+  factor = { is_number, "a number" },
+  rise = { function(v) return is_number(v) and v >= 0 and v <= 1 end, "a number in [0, 1]" },
+  div = { function(v) return is_number(v) and v > 0 end, "a number > 0" },
+  final_div = { function(v) return is_number(v) and v > 0 end, "a number > 0" },
+  mode = { function(v) return v == "min" or v == "max" end, '"min" or "max"' },
+  after = { function(v) return type(v) == "table" and v.rate ~= nil end, "a schedule" },
+}
+
+local function numbers(v)
+  if type(v) ~= "table" then return false end
+  for _, x in ipairs(v) do
+    if not is_number(x) then return false end
   end
+  return true
+end
+kinds.milestones = { numbers, "a list of numbers" }
+kinds.factors = { function(v) return is_number(v) or numbers(v) end, "a number or a list of numbers" }
+
+local function check(name, given, defaults)
+  local owner, o = "schedule." .. name, {}
+  options.check(owner, given, defaults)
+  for k, v in pairs(defaults) do o[k] = v end
+  for k, v in pairs(given or {}) do o[k] = v end
   for k, v in pairs(o) do
-    if v == schedule.required then core.raise(("schedule.%s: option %s is missing"):format(name, k)) end
+    if v == required then core.raise(("%s: option %s is missing"):format(owner, k)) end
+    local kind = kinds[k] or is_number(defaults[k]) and { is_number, "a number" }
+    if v == optional then
+      o[k] = nil
+    elseif kind and not kind[1](v) then
+      options.fail(owner, "option %s must be %s, got %s", k, kind[2], tostring(v))
+    end
   end
   return o
 end
 
-schedule.required = setmetatable({}, { __tostring = function() return "required" end })
-local required = schedule.required
-
---- Define a schedule: name, options with defaults (schedule.required = must be given), formula
--- function(options, base, t) -> rate.  Anyone may add one.
-function schedule.define(name, defaults, formula)
-  schedule[name] = function(options)
-    return setmetatable({ name = name, options = check(name, options, defaults), formula = formula },
-      Schedule)
+--- Define a schedule: name, options with defaults (schedule.required = must be given, schedule.optional =
+-- may be nil), formula function(options, base, t) -> rate, and perhaps verify(options, fail), which calls
+-- fail(sentence) on options that do not go together.  Anyone may add one.
+function schedule.define(name, defaults, formula, verify)
+  schedule[name] = function(given)
+    local o = check(name, given, defaults)
+    if verify then verify(o, function(fmt, ...) options.fail("schedule." .. name, fmt, ...) end) end
+    return setmetatable({ name = name, options = o, formula = formula }, Schedule)
   end
 end
 
@@ -68,6 +119,10 @@ schedule.define("multistep", { milestones = required, factors = 0.1 }, function(
     if t >= milestone then base = base * (type(o.factors) == "table" and o.factors[k] or o.factors) end
   end
   return base
+end, function(o, fail)
+  if type(o.factors) == "table" and #o.factors ~= #o.milestones then
+    fail("%d factors for %d milestones", #o.factors, #o.milestones)
+  end
 end)
 
 --- exponential { factor = 0.95 }: base * factor^t, by whole epochs.
@@ -77,7 +132,7 @@ end)
 
 --- cosine { epochs =, min_lr = 0 }: from base to min_lr along half a cosine.
 schedule.define("cosine", { epochs = required, min_lr = 0 }, function(o, base, t)
-  return cosine_between(base, o.min_lr, math.min(t / o.epochs, 1))
+  return cosine_between(base, o.min_lr, t >= o.epochs and 1 or t / o.epochs)
 end)
 
 --- warmup { epochs =, start = 0.1, after = schedule }: linear from start * base to base, then `after`
@@ -88,17 +143,20 @@ schedule.define("warmup", { epochs = required, start = 0.1, after = schedule.con
     return o.after:rate(base, t - o.epochs)
   end)
 
---- one_cycle { epochs =, steps_per_epoch = 1, rise = 0.3, div = 25, final_div = 1e4 }: cosine from
--- base/div up to base in the share `rise` of all steps, cosine down to base/div/final_div at the last
--- (Smith & Topin 2018, as torch counts steps).
+--- one_cycle { epochs =, rise = 0.3, div = 25, final_div = 1e4, steps_per_epoch = nil }: cosine from
+-- base/div up to base in the share `rise` of the epochs, cosine down to base/div/final_div at their end
+-- (Smith & Topin 2018).  With steps_per_epoch = n the peak and the end are reached one step earlier, at
+-- the last step of the rise and of the training, as torch counts; a rise of one step or none starts at base.
 schedule.define("one_cycle",
-  { epochs = required, steps_per_epoch = 1, rise = 0.3, div = 25, final_div = 1e4 },
+  { epochs = required, steps_per_epoch = optional, rise = 0.3, div = 25, final_div = 1e4 },
   function(o, base, t)
-    local total, step = o.epochs * o.steps_per_epoch, t * o.steps_per_epoch
-    local up = o.rise * total - 1
-    if step <= up then return cosine_between(base / o.div, base, step / up) end
-    local q = math.min((step - up) / (total - 1 - up), 1)
-    return cosine_between(base, base / o.div / o.final_div, q)
+    local last = o.steps_per_epoch and 1 / o.steps_per_epoch or 0 -- step, in epochs
+    local up, stop = math.max(o.rise * o.epochs - last, 0), o.epochs - last
+    if t < up then return cosine_between(base / o.div, base, t / up) end
+    return cosine_between(base, base / o.div / o.final_div, t < stop and (t - up) / (stop - up) or 1)
+  end,
+  function(o, fail)
+    if o.epochs <= 0 then fail("option epochs must be a number > 0, got %s", o.epochs) end
   end)
 
 local Plateau = setmetatable({}, { __index = Schedule })
@@ -107,15 +165,18 @@ Plateau.__index = Plateau
 --- plateau { factor = 0.1, patience = 10, threshold = 1e-4, cooldown = 0, min_lr = 0, mode = "min" }:
 -- multiply by factor when the metric has not improved by the relative threshold for more than `patience`
 -- observations; then rest for `cooldown`.
-function schedule.plateau(options)
-  local o = check("plateau", options, { factor = 0.1, patience = 10, threshold = 1e-4, cooldown = 0,
+function schedule.plateau(given)
+  local o = check("plateau", given, { factor = 0.1, patience = 10, threshold = 1e-4, cooldown = 0,
     min_lr = 0, mode = "min" })
   return setmetatable({ name = "plateau", options = o, scale = 1, bad = 0, rest = 0 }, Plateau)
 end
 
+function Plateau.listens() return true end
+
 function Plateau:rate(base) return math.max(base * self.scale, self.options.min_lr) end
 
 local function better(o, value, best)
+  if value ~= value then return false end -- NaN is no improvement, not even as the first
   if not best then return true end
   if o.mode == "max" then return value > best * (1 + o.threshold) end
   return value < best * (1 - o.threshold)

@@ -34,6 +34,12 @@ local function handler(err)
   return { exit = text:match("interrupted!$") and 130 or 1, message = text }
 end
 
+-- Lua calls no handler when memory has run out; its plain message becomes a failure here.
+local function outcome(ok, result, ...)
+  if not ok and type(result) ~= "table" then result = { exit = 1, message = tostring(result) } end
+  return ok, result, ...
+end
+
 --- script.run(path, ...): load and call the file with `...` as its arguments, `arg` set as lua does.
 -- Returns true and the script's results, or false and { exit =, message = }.
 function script.run(path, ...)
@@ -48,7 +54,7 @@ function script.run(path, ...)
   end
   if not chunk then return false, { exit = 1, message = message } end
   _G.arg = { [0] = path, ... }
-  return xpcall(chunk, handler, ...)
+  return outcome(xpcall(chunk, handler, ...))
 end
 
 return script

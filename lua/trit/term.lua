@@ -139,7 +139,30 @@ local function column_at(border, x)
   return #border - 1
 end
 
-local function bar_rows(column, height, unicode)
+-- Text of each column coloured by its zone: what becomes 0 between the cuts faint, the rest plain.
+local DIM, RESET = "\27[2m", "\27[0m"
+local function tint(cells, zone)
+  local out, dim = {}, false
+  for c, cell in ipairs(cells) do
+    if zone[c] ~= dim then
+      out[#out + 1] = zone[c] and DIM or RESET
+      dim = zone[c]
+    end
+    out[#out + 1] = cell
+  end
+  if dim then out[#out + 1] = RESET end
+  return table.concat(out)
+end
+
+-- Which columns lie between the first and the last mark.
+local function zero_zone(border, marks)
+  local zone = {}
+  local low, high = column_at(border, marks[1]), column_at(border, marks[#marks])
+  for c = 1, #border - 1 do zone[c] = low ~= nil and high ~= nil and c > low and c < high end
+  return zone
+end
+
+local function bar_rows(column, height, unicode, zone)
   local most, lines = 1, {}
   for _, v in ipairs(column) do most = math.max(most, v) end
   local steps = unicode and #LOWER or 2 -- ASCII: half and full cells
@@ -157,7 +180,7 @@ local function bar_rows(column, height, unicode)
         cells[c] = whole == 2 and "#" or "."
       end
     end
-    lines[#lines + 1] = (table.concat(cells):gsub("%s+$", ""))
+    lines[#lines + 1] = zone and tint(cells, zone) or (table.concat(cells):gsub("%s+$", ""))
   end
   return lines
 end
@@ -176,18 +199,77 @@ end
 
 --- A histogram as lines of text.
 -- counts, edges: as logged; options: width (columns, default 72), height (lines, default 8),
--- marks = { x, ... } positions on the axis marked below the bars, unicode.
+-- marks = { x, ... } positions on the axis marked below the bars, unicode; color: what lies between the
+-- marks is faint.
 function term.histogram(counts, edges, options)
   local column, border = columns_of(counts, edges, options.width or 72)
-  local lines = bar_rows(column, options.height or 8, options.unicode)
+  local marks = options.marks or {}
+  local zone = options.color and #marks == 2 and zero_zone(border, marks) or nil
+  local lines = bar_rows(column, options.height or 8, options.unicode, zone)
   local axis = {}
   for c = 1, #column do axis[c] = options.unicode and "─" or "-" end
-  for _, x in ipairs(options.marks or {}) do
+  for _, x in ipairs(marks) do
     local c = column_at(border, x)
     if c then axis[c] = options.unicode and "▲" or "^" end
   end
   lines[#lines + 1] = table.concat(axis)
   lines[#lines + 1] = labels(border)
+  return lines
+end
+
+-- Rows of cells, all blank.
+local function canvas(width, height)
+  local rows = {}
+  for r = 1, height do
+    rows[r] = {}
+    for c = 1, width do rows[r][c] = " " end
+  end
+  return rows
+end
+
+local function extent(curves, key)
+  local low, high = math.huge, -math.huge
+  for _, curve in ipairs(curves) do
+    for _, v in ipairs(curve[key]) do
+      if is_number(v) then low, high = math.min(low, v), math.max(high, v) end
+    end
+  end
+  if low > high then low, high = 0, 1 end
+  return low, high > low and high or low + 1
+end
+
+--- Curves over one x axis as lines of text, a legend last.
+-- curves: { { name =, x =, y =, mark = character }, ... }; options: width, height, unicode,
+-- low, high (of y; default: the data's), format = function(y) -> text of the axis.
+function term.plot(curves, options)
+  local format = options.format or term.number
+  local x_low, x_high = extent(curves, "x")
+  local low, high = extent(curves, "y")
+  low, high = options.low or low, options.high or high
+  local left = math.max(term.length(format(low)), term.length(format(high)))
+  local width, height = math.max(10, options.width - left - 3), options.height
+  local rows = canvas(width, height)
+  for _, curve in ipairs(curves) do
+    for i, x in ipairs(curve.x) do
+      local y = curve.y[i]
+      if is_number(x) and is_number(y) then
+        local c = 1 + math.floor((x - x_low) / (x_high - x_low) * (width - 1) + 0.5)
+        local r = height - math.floor((y - low) / (high - low) * (height - 1) + 0.5)
+        if rows[r] then rows[r][c] = curve.mark end
+      end
+    end
+  end
+  local bar, lines, legend = options.unicode and "│" or "|", {}, {}
+  for r = 1, height do
+    local label = r == 1 and format(high) or r == height and format(low) or ""
+    lines[r] = (pad(label, left, true) .. " " .. bar .. table.concat(rows[r])):gsub("%s+$", "")
+  end
+  local first, last = term.number(x_low, "%g"), term.number(x_high, "%g")
+  lines[#lines + 1] = (" "):rep(left + 1) .. (options.unicode and "└" or "+")
+    .. (options.unicode and "─" or "-"):rep(width)
+  lines[#lines + 1] = (" "):rep(left + 2) .. first .. (" "):rep(width - #first - #last) .. last
+  for i, curve in ipairs(curves) do legend[i] = curve.mark .. " " .. curve.name end
+  lines[#lines + 1] = (" "):rep(left + 2) .. table.concat(legend, "   ")
   return lines
 end
 

@@ -1,53 +1,129 @@
 --- trit.trained: a trained network back from its run directory.
 --
---     local net, config, dataset = trained.load("runs/one")       -- newest whole checkpoint
+--     local net, config, dataset = trained.load("runs/one")          -- newest whole checkpoint
+--     local net = trained.load("runs/one", { which = "best" })       -- best.h5
 --     local data = trained.open(dataset, { batch = 256, limit = 1000 })
+--
+-- What a run must have stored, and trit.train stores (trained.record):
+--
+--   config.model, config.model_options   name and options of a network of trit.models
+--   config.layers     { { name =, quantizer = "float" | name, options =, activation = { name =,
+--                     options = } or nil }, ... } in the net's order
+--   config.dataset    { spec, options, mean, std, classes, class_names, shape }: what trit.data.open
+--                     needs, and the normalisation the weights were trained with
+--   checkpoint        the net's state_dict, names as they are or under one group ("net/conv1.weight");
+--                     where quantizers stood in their schedules, in meta.run.counters
+--
+-- Without model_options the classes and channels are read off the weights, without dataset the set off
+-- the description in config.data.  A quantizer defined in Lua must be defined in this process before its
+-- runs are loaded.
 local checkpoint = require "trit.checkpoint"
 local core = require "trit.core"
 local runfile = require "trit.runfile"
 
 local trained = {}
 
---- Options of the network: as stored, else read off the first and the last weight.
+local LOADER = { "size", "resize", "limit", "on_error" } -- options that say which images, and how
+
+--- The part of a run's configuration that `load` and `open` need; trit.train adds it to config.
+function trained.record(model, data)
+  local out = { model_options = rawget(model, "model_options") }
+  local meta = getmetatable(data)
+  if type(meta) == "table" and meta.__name == "trit.data" then
+    local options = {}
+    for _, name in ipairs(LOADER) do options[name] = data.options[name] end
+    out.dataset = { spec = data.spec, options = options, mean = data.mean, std = data.std,
+      classes = data.classes, class_names = data.class_names, shape = data.shape }
+  end
+  return out
+end
+
+-- Options of the network: as stored, else as its first and last weight show.
 local function options_of(config, tensors)
   if type(config.model_options) == "table" then return config.model_options end
   local layers = config.layers or {}
-  local first, last = layers[1], layers[#layers]
-  local w, v = first and tensors[first.name], last and tensors[last.name]
-  if not w or not v then return {} end
-  local options = { classes = v:shape()[1] }
-  if w:shape()[2] ~= 3 then options.channels = w:shape()[2] end
-  return options
+  local first = layers[1] and tensors[layers[1].name]
+  local last = layers[1] and tensors[layers[#layers].name]
+  if not first then return {} end
+  return { classes = last:shape()[1], channels = first:shape()[2] }
 end
 
+-- The quantizers of config.layers, given to the layers they name.
 local function quantize(net, layers)
-  local quant, by_name = require "trit.quant", {}
-  for _, layer in ipairs(layers or {}) do by_name[layer.name] = layer end
+  local quant, act = require "trit.quant", require "trit.act"
+  local known, by_name, place = {}, {}, {}
+  for _, name in ipairs(quant.list()) do known[name] = true end
+  for i, layer in ipairs(layers or {}) do by_name[layer.name], place[layer.name] = layer, i end
   for name, module in net:quantizable() do
     local layer = by_name[name]
-    if layer and layer.quantizer and layer.quantizer ~= "float" then
-      module:set_quantizer(quant.create(layer.quantizer, layer.options))
+    local kind, input = layer and layer.quantizer or "float", layer and layer.activation
+    if input then act.attach(module, act[input.name](input.options), place[name]) end
+    if kind ~= "float" then
+      if not known[kind] then
+        return nil, ("layer '%s' has the quantizer \"%s\", which is not defined here"):format(name, kind)
+      end
+      module:set_quantizer(quant.create(kind, layer.options))
     end
   end
+  return net
 end
 
---- What is needed to open the data again, from the description stored in the run.
+-- The network a configuration describes, with fresh weights.
+local function build(config, tensors)
+  local models, known = require "trit.models", false
+  for _, name in ipairs(models.list()) do known = known or name == config.model end
+  if not known then
+    return nil, ("its network \"%s\" is not one of trit.models, so it cannot be made again")
+      :format(tostring(config.model))
+  end
+  return quantize(models.create(config.model, options_of(config, tensors)), config.layers)
+end
+
+-- The group of a checkpoint that holds the net's tensors: "" or "net/", found by a name of the net.
+local function prefix_of(tensors, name)
+  if tensors[name] then return "" end
+  local found
+  for key in pairs(tensors) do
+    local prefix = key:sub(1, -#name - 1)
+    if prefix:match("/$") and key:sub(-#name) == name and (not found or #prefix < #found) then
+      found = prefix
+    end
+  end
+  return found
+end
+
+-- Tensors of the net by its own names, and those of its quantizers.
+local function state_of(tensors, config)
+  local layer = config.layers and config.layers[1]
+  local prefix = layer and prefix_of(tensors, layer.name) or ""
+  if prefix == "" then return tensors end
+  local state = {}
+  for key, tensor in pairs(tensors) do
+    if key:sub(1, #prefix) == prefix then state[key:sub(#prefix + 1)] = tensor end
+  end
+  return state
+end
+
+-- The data set a configuration describes.
 local function dataset_of(config)
   if type(config.dataset) == "table" then return config.dataset end
   local text = tostring(config.data or "")
-  local mean, std = text:match("mean {([^}]*)} std {([^}]*)}")
   local function numbers(list)
     local out = {}
     for number in (list or ""):gmatch("[%d.e+-]+") do out[#out + 1] = tonumber(number) end
     return #out > 0 and out or nil
   end
-  local size = math.tointeger(tonumber(text:match("batches of %d+ x %d+x(%d+)x%d+")))
-  return { spec = text:match("^(.-): %d+ train"), mean = numbers(mean), std = numbers(std),
-    shape = size and { 3, size, size } }
+  local mean, std = text:match("mean {([^}]*)} std {([^}]*)}")
+  local c, h, w = text:match("batches of %d+ x (%d+)x(%d+)x(%d+)")
+  return { spec = config.data_spec or text:match("^(.-): %d+ train"), mean = numbers(mean),
+    std = numbers(std), shape = c and { tonumber(c), tonumber(h), tonumber(w) } }
 end
 
---- A trained network in evaluation mode, the run's config and its dataset (for trained.open); nil
--- and a sentence when that is not possible.
+--- A trained network.
+-- path: run directory or run.h5.  options: which = "best" takes best.h5 instead of the newest
+-- checkpoint.
+-- Returns the net in evaluation mode, the run's config, its dataset (for trained.open), and a note
+-- about damaged checkpoints passed over, or nil; or nil and a sentence.
 function trained.load(path, options)
   local run, why = runfile.open(path)
   if not run then return nil, why end
@@ -56,24 +132,38 @@ function trained.load(path, options)
   if not config then return refuse(message) end
   local saved, missing = checkpoint.load(run.dir, options and options.which)
   if not saved then return refuse(missing) end
-  local ok, net = pcall(function()
-    local made = require("trit.models").create(config.model, options_of(config, saved.tensors))
-    quantize(made, config.layers)
-    return made:load_state_dict(saved.tensors):eval()
-  end)
-  if not ok then return refuse(net) end
-  return net, config, dataset_of(config), saved.note
+  local state = state_of(saved.tensors, config)
+  local made, net, reason = pcall(build, config, state)
+  if not made or not net then return refuse(made and reason or net) end
+  if saved.meta and saved.meta.run then net:counters_dict(saved.meta.run.counters) end
+  for name in pairs(state) do
+    local delayed = name:match("^(.*)%.quantizer%.woken$") -- the script alone knows how long
+    local layer = delayed and net:find(delayed)
+    local q = layer and rawget(layer, "quantizer")
+    if q and q.start <= 0 then q.start = 1 end
+  end
+  local ok, failure = pcall(net.load_state_dict, net, state)
+  if not ok then return refuse(failure) end
+  return net:eval(), config, dataset_of(config), saved.note
 end
 
---- The data set of a run, normalised as in training and without augmentation.  changes: options of
--- trit.data.open that differ; spec: another set.
+--- The data set of a run, normalised as in training and without augmentation.
+-- changes: options of trit.data.open that differ (batch, limit, ...); spec: another set, which keeps the
+-- normalisation and the image size of the run.
 function trained.open(dataset, changes)
   local options, spec = { mean = dataset.mean, std = dataset.std }, dataset.spec
+  for _, name in ipairs(LOADER) do options[name] = dataset.options and dataset.options[name] end
   for name, value in pairs(changes or {}) do
-    if name == "spec" then spec = value else options[name] = value end
+    if name == "spec" then
+      spec = value
+      if dataset.shape then options.size = dataset.shape[2] end
+    else
+      options[name] = value
+    end
   end
-  if not spec then core.raise("the run does not say which data it was trained on; name a data set") end
-  if changes and changes.spec and dataset.shape then options.size = dataset.shape[2] end
+  if not spec then
+    core.raise("the run does not say which data it was trained on; name a data set")
+  end
   return require("trit.data").open(spec, options)
 end
 

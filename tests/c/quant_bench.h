@@ -64,6 +64,7 @@ static inline trit_quant_call *call_of(bench *b) {
 static inline void reset(bench *b) {
     float *learn[TRIT_MAX_LEARN] = {NULL};
     for (int k = 0; k < b->n_learn; k++) learn[k] = b->learn[k]->data;
+    b->state->call.training = false;
     if (b->q->reset) CHECK(b->q->reset(call_of(b), learn));
 }
 
@@ -71,8 +72,9 @@ static inline void forward(bench *b) { CHECK(b->q->forward(call_of(b))); }
 
 static inline void backward(bench *b) {
     float *dlearn[TRIT_MAX_LEARN] = {NULL};
-    for (int k = 0; k < b->n_learn; k++) dlearn[k] = b->dlearn[k]->data;
-    CHECK(b->q->backward(call_of(b), b->g->data, b->dw->data, dlearn));
+    for (int k = 0; k < b->n_learn; k++)
+        if (!b->q->learn[k].state) dlearn[k] = b->dlearn[k]->data;
+    CHECK(trit_quant_backward(call_of(b), b->g->data, b->dw->data, dlearn));
 }
 
 /* Weights around 0.02 with deviation 0.6, so that some exceed 1. */
@@ -94,9 +96,9 @@ static inline void open_bench(bench *b, const trit_quantizer *q, const trit_shap
     CHECK(trit_quant_state_new(q, &b->args, &b->state));
     CHECK(trit_quant_state_fit(b->state, b->w));
     for (int k = 0; k < b->n_learn; k++) {
-        const trit_shape s = trit_quant_learn_shape(q, &b->args, b->state->call.rows.rows, k);
-        CHECK(trit_tensor_zeros(&s, TRIT_ROW_MAJOR, &b->learn[k]));
-        CHECK(trit_tensor_zeros(&s, TRIT_ROW_MAJOR, &b->dlearn[k]));
+        const trit_shape s = trit_quant_learn_shape(q, &b->args, b->w, k);
+        CHECK(trit_tensor_zeros(&s, TRIT_HWIO, &b->learn[k]));
+        CHECK(trit_tensor_zeros(&s, TRIT_HWIO, &b->dlearn[k]));
     }
     reset(b);
 }

@@ -145,7 +145,7 @@ static const trit_param table[] = {
      .choices = "none=inf",
      .number = true,
      .doc = "clip"},
-    {.name = "stride", .def = 1, .min = 1, .max = 9, .len = 2, .doc = "step"},
+    {.name = "stride", .integer = true, .def = 1, .min = 1, .max = 9, .len = 2, .doc = "step"},
     {0},
 };
 
@@ -168,7 +168,19 @@ static void parameters_check_ranges_and_names(void **state) {
     assert_float_equal(a.v[3][1], 2, 0); /* one number stands for both */
     assert_int_equal(trit_args_set("q", table, &a, 3, 1, 3), TRIT_OK);
     assert_float_equal(a.v[3][0], 2, 0);
+    assert_int_equal(trit_args_set("q", table, &a, 3, 1, 2.5), TRIT_ERR_ARG);
+    assert_string_equal(trit_last_error(), "q: option stride is 2.5 but must be a whole number");
+    assert_float_equal(a.v[3][1], 3, 0);
     assert_int_equal(trit_args_set("q", table, &a, 0, 0, NAN), TRIT_ERR_ARG);
+}
+
+static void a_fingerprint_is_that_of_xxhash(void **state) {
+    (void)state;
+    char hex[TRIT_HASH_CHARS + 1];
+    trit_hash_hex("", 0, hex);
+    assert_string_equal(hex, "99aa06d3014798d86001c324468d497f"); /* xxhsum -H2 of nothing */
+    trit_hash_hex("abc", 3, hex);
+    assert_string_equal(hex, "06b05ab6733a618578af5f94892f3950");
 }
 
 int main(void) {
@@ -184,6 +196,7 @@ int main(void) {
         cmocka_unit_test(truncated_draws_stay_inside_the_cut),
         cmocka_unit_test(a_permutation_holds_every_index),
         cmocka_unit_test(parameters_check_ranges_and_names),
+        cmocka_unit_test(a_fingerprint_is_that_of_xxhash),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);
 }

@@ -32,6 +32,8 @@ static trit_step step_of(const char *name) {
 
 /* ------------------------------------------------------------------------ batches */
 
+static const char *const suffix[3] = {".jpg", ".JPEG", ".jpeg"};
+
 /* root/NAME with 2 classes of `n` JPEGs of one colour each: train; the value is 3 i + 10. */
 static void make_folder(const char *name, int n, char *dir, size_t size) {
     char path[256];
@@ -46,10 +48,7 @@ static void make_folder(const char *name, int n, char *dir, size_t size) {
             size_t length;
             memset(px, 3 * (c * n + i) + 10, sizeof px);
             assert_int_equal(trit_jpeg_encode(&im, 95, &bytes, &length), TRIT_OK);
-            snprintf(path, sizeof path, "%s/%c/%02d%s", dir, 'a' + c, i,
-                     i % 3 == 0   ? ".jpg"
-                     : i % 3 == 1 ? ".JPEG"
-                                  : ".jpeg");
+            snprintf(path, sizeof path, "%s/%c/%02d%s", dir, 'a' + c, i, suffix[i % 3]);
             write_bytes(path, bytes, length);
             free(bytes);
         }
@@ -202,6 +201,39 @@ static void damaged_files_follow_the_policy_and_are_named(void **state) {
     assert_int_equal(status, TRIT_ERR_IO);
     assert_non_null(strstr(trit_last_error(), "a/02.jpeg: damaged JPEG"));
     trit_batches_close(b);
+    trit_data_release(d);
+}
+
+/* Batches of which every image is damaged are left out of the pass, not of its count. */
+static void the_position_of_a_pass_counts_batches_left_out(void **state) {
+    (void)state;
+    char dir[128], path[256];
+    static pass whole, rest;
+    bool met = false;
+    make_folder("position", 9, dir, sizeof dir);
+    for (int i = 0; i < 9; i++) {
+        snprintf(path, sizeof path, "%s/a/%02d%s", dir, i, suffix[i % 3]);
+        write_bytes(path, "\xff\xd8\xff\xe0 cut", 8);
+    }
+    trit_data *d = open_set(dir, 2, 0, TRIT_DATA_SKIP);
+    for (int64_t epoch = 0; epoch < 20; epoch++) {
+        trit_batches *b;
+        trit_tensor *x, *y;
+        run(d, epoch, 0, &whole);
+        assert_int_equal(trit_batches_open(d, TRIT_TRAIN, epoch, 0, &b), TRIT_OK);
+        for (int taken = 1, seen = 0; taken <= whole.batches; taken++) {
+            assert_int_equal(trit_batches_next(b, &x, &y), TRIT_OK);
+            seen += (int)x->shape.dim[0];
+            met |= trit_batches_position(b) > taken;
+            run(d, epoch, trit_batches_position(b), &rest);
+            assert_int_equal(rest.n, whole.n - seen);
+            assert_memory_equal(rest.x, whole.x[seen], (size_t)rest.n * sizeof rest.x[0]);
+            trit_tensor_release(x);
+            trit_tensor_release(y);
+        }
+        trit_batches_close(b);
+    }
+    assert_true(met);
     trit_data_release(d);
 }
 
@@ -401,6 +433,7 @@ int main(void) {
         cmocka_unit_test(a_pass_resumed_at_a_batch_equals_the_whole_pass),
         cmocka_unit_test(closing_in_the_middle_neither_hangs_nor_leaks),
         cmocka_unit_test(damaged_files_follow_the_policy_and_are_named),
+        cmocka_unit_test(the_position_of_a_pass_counts_batches_left_out),
         cmocka_unit_test(idx_files_are_checked_byte_by_byte),
         cmocka_unit_test(cifar10_planes_become_pixels),
         cmocka_unit_test(shapes10_is_the_same_for_any_thread_count),

@@ -246,7 +246,7 @@ static void a_full_disk_is_an_error(void **state) {
     const trit_shape four_mib = {1, {1 << 20}};
     trit_tensor *big;
     assert_int_equal(trit_tensor_new(&four_mib, TRIT_ROW_MAJOR, &big), TRIT_OK);
-    const trit_named named = {"big", big};
+    const trit_named named = {.name = "big", .tensor = big};
     assert_int_equal(trit_checkpoint_save(checkpoint, 1, &named, "{}"), TRIT_ERR_IO);
     strcat(checkpoint, ".tmp");
     assert_int_not_equal(access(checkpoint, F_OK), 0);

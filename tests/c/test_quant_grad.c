@@ -15,11 +15,8 @@ static double loss_of_scales(bench *b, const int8_t *codes) {
     double sum = 0;
     for (int k = 0; k < c->terms; k++)
         for (int64_t i = 0; i < c->n; i++) {
-            const int64_t at = row_at(&c->rows, i) * c->terms + k;
-            const int t = codes[k * c->n + i];
-            sum += (double)b->g->data[i] * (t > 0   ? (double)c->scale[at]
-                                            : t < 0 ? -(double)c->scale_neg[at]
-                                                    : 0);
+            const trit_at at = {i, row_at(&c->rows, i), k, codes[k * c->n + i]};
+            sum += (double)b->g->data[i] * trit_quant_level(c, at);
         }
     return sum;
 }
@@ -41,9 +38,10 @@ static void check_learn(bench *b, const char *label) {
         check_no_gradient(b, label);
         return;
     }
+    if (b->q->surrogate) return;
     int8_t *codes = copy_codes(b);
     for (int k = 0; k < b->n_learn; k++)
-        for (int64_t j = 0; j < trit_numel(b->learn[k]); j++) {
+        for (int64_t j = 0; j < trit_numel(b->learn[k]) && !b->q->learn[k].state; j++) {
             float *x = &b->learn[k]->data[j];
             const float old = *x, h = 0.01f * fabsf(old) + 1e-3f;
             *x = old + h;
@@ -66,20 +64,19 @@ static double surrogate_slope(const bench *b, int64_t i) {
     const double h = 1e-4, w = b->w->data[i];
     double sum = 0;
     for (int k = 0; k < c->terms; k++) {
-        const int64_t at = row_at(&c->rows, i) * c->terms + k;
-        const int t = c->codes[k * c->n + i];
-        const double pos = c->scale[at], neg = c->scale_neg[at];
-        sum += b->q->integral(&b->args, w + h, t, pos, neg) -
-               b->q->integral(&b->args, w - h, t, pos, neg);
+        const trit_at at = {i, row_at(&c->rows, i), k, c->codes[k * c->n + i]};
+        sum += trit_quant_integral(c, at, w + h) - trit_quant_integral(c, at, w - h);
     }
     return sum / (2 * h) * (double)b->g->data[i];
 }
+
+#define ATTACHED_STEP 0.02
 
 /* The second: through the statistics of the scale, by moving one weight. */
 static double attached_slope(bench *b, int64_t i, const int8_t *codes) {
     float *x = &b->w->data[i];
     const float old = *x;
-    const double h = 0.02;
+    const double h = ATTACHED_STEP;
     *x = (float)(old + h);
     forward(b);
     const double up = loss_of_scales(b, codes), high = *x;
@@ -93,19 +90,70 @@ static double attached_slope(bench *b, int64_t i, const int8_t *codes) {
 #define WEIGHT_TOLERANCE 5e-4 /* of the largest; float scales over a step of 0.02 */
 
 static void check_weights(bench *b, const char *label) {
-    assert_non_null(b->q->integral);
+    assert_true(b->q->integral || b->q->surrogate);
+    if (b->q->surrogate) return; /* its whole row: check_rows */
     forward(b);
     backward(b);
     int8_t *codes = copy_codes(b);
-    const bool attached = b->q->attached && b->q->attached(&b->args);
+    const bool attached = trit_quant_attached(b->q, &b->args);
     for (int64_t i = 0; i < b->state->call.n; i += attached ? 3 : 1) {
         if (fabs(fabs((double)b->w->data[i]) - 1) < 1e-3) continue;
-        const double want = surrogate_slope(b, i) + (attached ? attached_slope(b, i, codes) : 0);
+        if (attached && fabs((double)b->w->data[i]) <= ATTACHED_STEP) continue; /* |w| bends at 0 */
+        const double direct = surrogate_slope(b, i);
+        const double want = direct + (attached ? attached_slope(b, i, codes) : 0);
         const double got = b->dw->data[i];
         if (attached) forward(b);
         expect(fabs(got - want) <= WEIGHT_TOLERANCE * largest(b->dw), label, "dw", i, got, want);
     }
     free(codes);
+}
+
+/* Slope of a row's loss as one of its weights, or (k >= 0) a trained number, moves. */
+static double row_slope(bench *b, int64_t row, double *x, double *learn, double *moved) {
+    const trit_quant_call *c = &b->state->call;
+    const double h = 1e-5, old = *moved;
+    double loss[2] = {0}, *out = x + c->rows.len;
+    for (int side = 0; side < 2; side++) {
+        *moved = side ? old + h : old - h;
+        b->q->surrogate(c, row, x, learn, out);
+        for (int64_t i = 0; i < c->rows.len; i++)
+            loss[side] += (double)b->g->data[row * c->rows.row_stride + i * c->rows.step] * out[i];
+    }
+    *moved = old;
+    return (loss[1] - loss[0]) / (2 * h);
+}
+
+static void check_row(bench *b, const char *label, int64_t row, double *x) {
+    const trit_quant_call *c = &b->state->call;
+    double learn[TRIT_MAX_LEARN] = {0};
+    for (int k = 0; k < b->n_learn; k++)
+        if (!b->q->learn[k].per_weight) learn[k] = (double)b->learn[k]->data[row];
+    for (int64_t i = 0; i < c->rows.len; i++)
+        x[i] = (double)c->w[row * c->rows.row_stride + i * c->rows.step];
+    for (int64_t i = 0; i < c->rows.len; i++) {
+        if (fabs(fabs(x[i]) - 1) < 1e-3) continue;
+        const double want = row_slope(b, row, x, learn, &x[i]);
+        const double got = b->dw->data[row * c->rows.row_stride + i * c->rows.step];
+        expect(fabs(got - want) <= WEIGHT_TOLERANCE * largest(b->dw), label, "dw", i, got, want);
+    }
+    for (int k = 0; k < b->n_learn; k++) {
+        if (b->q->learn[k].per_weight || b->q->learn[k].state) continue;
+        const double want = row_slope(b, row, x, learn, &learn[k]);
+        expect(fabs((double)b->dlearn[k]->data[row] - want) <=
+                   WEIGHT_TOLERANCE * fmax(1e-3, largest(b->dlearn[k])),
+               label, b->q->learn[k].name, row, b->dlearn[k]->data[row], want);
+    }
+}
+
+/* Against the whole surrogate, where that is what a quantizer declares. */
+static void check_rows(bench *b, const char *label) {
+    if (!b->q->surrogate) return;
+    const trit_quant_call *c = &b->state->call;
+    forward(b);
+    backward(b);
+    double *x = malloc(2 * (size_t)c->rows.len * sizeof *x);
+    for (int64_t row = 0; row < c->rows.rows; row++) check_row(b, label, row, x);
+    free(x);
 }
 
 static void each_isa(bench_body f) {
@@ -121,6 +169,7 @@ static void test_learn_gradients(void **state) {
 static void test_weight_gradients(void **state) {
     (void)state;
     each_isa(check_weights);
+    each_case(check_rows);
 }
 
 /* The scale-only backward must agree with the full one. */
@@ -134,7 +183,7 @@ static void check_scale_only(bench *b, const char *label) {
         G[row_at(&r, i)] += (double)b->g->data[i] * b->state->call.codes[i];
     trit_tensor *alone;
     CHECK(trit_tensor_like(b->learn[0], &alone));
-    float *dlearn[TRIT_MAX_LEARN] = {alone->data};
+    float *dlearn[TRIT_MAX_LEARN] = {alone->data, NULL, NULL};
     CHECK(b->q->backward_scale(call_of(b), G, dlearn));
     for (int64_t j = 0; j < trit_numel(alone); j++)
         expect(fabs((double)(alone->data[j] - b->dlearn[0]->data[j])) <

@@ -10,10 +10,10 @@ import sys
 import h5py
 
 KIND = ("op", "method", "kind", "optimizer", "schedule", "scale", "center", "grad_correct",
-        "granularity", "n_thresholds", "t_ex", "schedule_mode")
+        "granularity", "n_thresholds", "t_ex", "schedule_mode", "mode", "bwn_grad", "codebook")
 # file: most numbers a kept case may hold, most cases kept (spread over the kinds)
 FILES = {"ops.h5": (4000, 40), "optim.h5": (3000, 20), "quant_tga.h5": (3000, 16),
-         "stats.h5": (4000, 20), "train_small.h5": (90000, 1)}
+         "quant_zoo.h5": (2500, 60), "stats.h5": (4000, 20), "train_small.h5": (90000, 1)}
 
 
 def numbers(group):

@@ -19,6 +19,9 @@ function golden.path(name)
   end
 end
 
+--- Is the file the full one, not the committed subset?
+function golden.whole(name) return golden.path(name) ~= source .. "/tests/golden/" .. name end
+
 --- Open a golden file or skip the running test.
 function golden.open(name)
   local path = golden.path(name)

@@ -44,7 +44,7 @@ describe("checkpoint", function()
     local w = core.randn({ 5, 4, 3, 3 }, { seed = 1, layout = "hwio" })
     local odd = core.tensor { 0 / 0, 1 / 0, -1 / 0, 0, -0.0, 1e-42, 3.4028234e38 }
     local meta = { lr = 0.1 + 0.2, third = 1 / 3, count = math.maxinteger, inf = math.huge,
-                   list = { 1, 2.5 }, text = "a\n\"b\"", flag = false }
+                   list = { 1, 2.5 }, named = { n = 7 }, text = "a\n\"b\"", flag = false }
     assert(checkpoint.save(dir, { tensors = { w = w, ["a/b.c"] = odd, s = core.tensor(7) },
                                   meta = meta }))
     local c = assert(checkpoint.load(dir))

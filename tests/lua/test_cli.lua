@@ -130,6 +130,14 @@ inner()]])
     assert.matches("^trit lua: " .. name_of .. ":3: trit has no field", err)
   end)
 
+  it("fails when memory has run out", function()
+    if (os.getenv("LD_PRELOAD") or ""):match("asan") then return end -- its shadow needs more
+    local path = script "local t = {}\nfor i = 1, 99 do t[i] = ('x'):rep(100000000) end"
+    local pipe = io.popen(("ulimit -d 1000000; %s/trit lua %s 2>&1; echo $?"):format(quote(source), path))
+    assert.equal("trit lua: not enough memory\n1\n", pipe:read("a"))
+    pipe:close()
+  end)
+
   it("shows a traceback when asked", function()
     local path = script "error('here')"
     local _, _, err = trit("lua", path)
@@ -225,6 +233,29 @@ require("trit.context").run_dir = "runs/x"]])
     local code, out = trit("run", script "print(require('trit').threads())", "--threads", "3")
     assert.equal(0, code)
     assert.equal("3\n", out)
+  end)
+end)
+
+describe("the launcher", function()
+  it("says in one sentence that it cannot build where it may not write", function()
+    local pipe = io.popen(("env -u TRIT_NO_BUILD TRIT_BUILD=/proc %s/trit --version 2>&1; echo $?"):format(
+      quote(source)))
+    local text = pipe:read("a")
+    pipe:close()
+    assert.matches("^trit: cannot write to /proc to build there; [^\n]*\n1\n$", text)
+  end)
+end)
+
+describe("experiments/cifar10/resnet20.lua", function()
+  it("says what is wrong with --from", function()
+    local cache = os.tmpname()
+    os.remove(cache)
+    local command = "TRIT_CACHE=%s %s/trit run %s/experiments/cifar10/resnet20.lua "
+      .. "--data shapes10:train=64,test=32,size=16 --from /nowhere 2>&1; echo $?; rm -rf %s"
+    local pipe = io.popen(command:format(cache, quote(source), quote(source), cache))
+    local text = pipe:read("a")
+    pipe:close()
+    assert.matches("no such file or directory: '/nowhere'\n1\n$", text)
   end)
 end)
 

@@ -137,6 +137,8 @@ describe("trit.data", function()
     raises("no augmentation 'flop'; known: crop, flip", trit.data.open, spec, { augment = { "flop" } })
     raises("crop: unknown option \"padd\"; known: pad, fill", trit.data.open, spec,
       { augment = { { "crop", padd = 2 } } })
+    raises("data.pack: unknown option \"sise\"; known: size", trit.data.pack, spec, tmp .. "/x.h5",
+      { sise = 8 })
     raises("batch is 0 but must lie in", trit.data.open, spec, { batch = 0 })
     raises("'foo:bar' is none of cifar10:DIR", trit.data.open, "foo:bar")
     raises("no directory '/nowhere/at/all'", trit.data.open, "folder:/nowhere/at/all")
@@ -173,6 +175,40 @@ describe("trit.data", function()
     assert.equal(20, check.images)
     assert.matches("000003", check.files[1].problem)
     assert.equal(2, check.class_counts.train[1])
+  end)
+
+  it("checks a folder with entries that cannot be read", function()
+    local dir = tmp .. "/entries"
+    trit.data.make("shapes10", dir, { train = 20, test = 0 })
+    local before = trit.data.open("folder:" .. dir):checksum()
+    local content = trit.data.check("folder:" .. dir).checksum
+    assert(lfs.link("nowhere", dir .. "/train/disc/link.jpg", true))
+    assert(lfs.mkdir(dir .. "/train/disc/sub.png"))
+    local check = trit.data.check("folder:" .. dir)
+    assert.equal(22, check.images)
+    assert.equal(2, check.bad)
+    assert.matches("link.jpg", check.files[1].problem)
+    assert.matches("sub.png", check.files[2].problem)
+    assert.equal(content, check.checksum)
+    assert.equal(before, trit.data.open("folder:" .. dir):checksum())
+    trit.data.make("shapes10", tmp .. "/more", { train = 30, test = 0 })
+    assert.not_equal(content, trit.data.check("folder:" .. tmp .. "/more").checksum)
+  end)
+
+  it("refuses test classes that are not trained, and says which test folder it takes", function()
+    local dir = tmp .. "/classes"
+    trit.data.make("shapes10", dir, { train = 20, test = 20 })
+    assert(os.rename(dir .. "/test/disc", dir .. "/test/n01440764"))
+    raises("folder: '.*/classes': test/ has 1 class folders that train/ has not: n01440764; "
+      .. "train/ has 10: arrow, ...", trit.data.open, "folder:" .. dir)
+    assert(os.execute(("rm -r '%s/test/n01440764'"):format(dir)))
+    local d = trit.data.open("folder:" .. dir)
+    assert.equal(10, d.classes)
+    assert.equal(18, d.test_size)
+    assert.equal("", d.note)
+    assert(os.execute(("cp -r '%s/test' '%s/val'"):format(dir, dir)))
+    assert.matches("test/ is there too, but val/ is used for testing",
+      trit.data.open("folder:" .. dir):describe(), 1, true)
   end)
 
   it("opens the real sets where they are", function()

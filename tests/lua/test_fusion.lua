@@ -45,7 +45,7 @@ end
 
 describe("fusion", function()
   for _, training in ipairs { true, false } do
-    it("is one op after the other, training " .. tostring(training), function()
+    it("gives the results and gradients of single ops, training " .. tostring(training), function()
       local net, x, y = run(true, training)
       local net2, x2, y2 = run(false, training)
       close(y, y2, "output")

@@ -57,6 +57,21 @@ function checks.lloyd_max(f, group)
   end
 end
 
+function checks.inverse_mills(f, group)
+  local out, got = group .. "/out/", { lambda = {}, d = {}, dS_dDelta = {}, dS_dsigma = {}, sparsity = {} }
+  for i, z in ipairs(f:read_numbers(group .. "/in/z")) do
+    local lambda, d = stats.mills(z)
+    got.lambda[i], got.d[i] = lambda, d
+    got.dS_dDelta[i], got.dS_dsigma[i] = lambda * d, lambda * (1 - z * d)
+  end
+  for _, name in ipairs(f:list(group .. "/out")) do
+    local want = f:read_numbers(out .. name)
+    for i = 1, name ~= "sparsity" and #want or 0 do
+      close(out .. name, got[name][i], want[i], f:attr(out .. name, "rtol"), math.abs(want[i]))
+    end
+  end
+end
+
 describe("statistics agree with the reference values", function()
   local f = h5.open(path)
   if not f then
@@ -75,6 +90,32 @@ describe("statistics agree with the reference values", function()
     assert.is_true((count.sample or 0) >= 100)
     assert.is_true((count.histogram or 0) >= 4)
     assert.is_true((count.lloyd_max or 0) >= 4)
+    assert.is_true((count.inverse_mills or 0) >= 3)
+  end)
+end)
+
+describe("a quantizer between the conditions of Lloyd and Max", function()
+  local trit = require "trit"
+  local w = trit.randn({ 60000 }, { seed = 3, std = 0.2 })
+  local function fit(q) return stats.fit(w, q)[1] end
+
+  it("TGA's scale is the centroid, its threshold is free", function()
+    local f = fit(trit.quant.tga { init = "lloyd_max" })
+    assert.is_true(math.abs(f.scale_ratio - 1) < 0.01)
+    assert.is_true(math.abs(f.cut_ratio - 1) < 0.01)
+    assert.is_true(math.abs(f.mse / f.normal.mse - 1) < 0.02)
+    f = fit(trit.quant.tga { init = 0.05 })
+    assert.is_true(math.abs(f.scale_ratio - 1) < 0.01)
+    assert.is_true(f.cut_ratio < 0.5 and f.relative_mse > 0.25)
+  end)
+
+  it("the exact projection keeps both, TWN and LSQ one", function()
+    local f = fit(trit.quant.admm {})
+    assert.is_true(math.abs(f.scale_ratio - 1) < 1e-5 and math.abs(f.cut_ratio - 1) < 1e-5)
+    f = fit(trit.quant.twn {})
+    assert.is_true(math.abs(f.scale_ratio - 1) < 1e-5 and math.abs(f.cut_ratio - 1) > 0.01)
+    f = fit(trit.quant.lsq {})
+    assert.is_true(math.abs(f.cut_ratio - 1) < 1e-5 and math.abs(f.scale_ratio - 1) > 0.01)
   end)
 end)
 

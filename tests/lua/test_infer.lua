@@ -81,17 +81,41 @@ describe("trit.infer", function()
     end
   end)
 
-  it("packs what every quantizer makes", function()
+  --- Is w' a sum of codes -1, 0, 1 times the values declared for them?
+  local function ternary(q, w)
+    q(w)
+    return q.handle:properties().coded and q:codes():abs():max():item() <= 1
+  end
+
+  it("packs what every ternary or binary quantizer makes, and refuses the others in a sentence", function()
+    local packed, refused = 0, 0
     for _, name in ipairs(trit.quant.list()) do
       for _, granularity in ipairs { "layer", "filter" } do
         local ok, q = pcall(trit.quant.create, name, { granularity = granularity })
         if ok then
           local net = stir(trit.models.resnet8 { classes = 7, seed = 2 })
           trit.quantize(net, { { ".*", q } })
-          check(net, { 3, 16, 16 })
+          if ternary(net.conv1.quantizer, net.conv1.weight) then
+            packed = packed + 1
+            local _, codes = check(net, { 3, 16, 16 })
+            assert.is_true(codes.codes >= 74000, name)
+          else
+            refused = refused + 1
+            assert.error_matches(function() check(net, { 3, 16, 16 }) end,
+              "^export: [%w.]+weight: the weights of " .. name .. "{.*} are not sums of")
+          end
         end
       end
     end
+    assert.is_true(packed >= 20 and refused >= 4, packed .. " " .. refused)
+  end)
+
+  it("keeps a layer float whose quantizer sleeps", function()
+    local net = stir(trit.models.small { classes = 7 })
+    trit.quantize(net, { { ".*", trit.quant.twn {} } })
+    for _, m in net:quantizable() do m.quantizer.start = 0.5 end
+    local model = check(net, { 3, 16, 16 })
+    assert.equal("float", model:facts().nodes[1].weight)
   end)
 
   it("packs residual expansion in several planes", function()
@@ -289,8 +313,17 @@ describe("the commands for packed models", function()
     code, out = command("bench", "linear", "--rows", "70", "--columns", "90", "--seconds", "0.02", "--json")
     assert.equal(0, code)
     assert.is_true(require("trit.json").decode(out).results[2].residual < 0.05)
-    local _, _, err = command("bench", "infer", "--model", "resnet8", "--size", "16", "--peer", "false")
-    assert.matches("peer 'false' ended before it said its name", err)
+    local peer = "echo me; while read x; do echo 0.001; done"
+    code, out = command("bench", "infer", "--model", "resnet8", "--size", "16", "--bits", "0", "--seconds",
+      "0.02", "--no-graph", "--peer", peer, "--peer", peer, "--json")
+    assert.equal(0, code)
+    assert.equal(0.001, require("trit.json").decode(out).rows[3].median)
+    for _, bad in ipairs { "false", "echo me" } do
+      local status, _, err = command("bench", "infer", "--model", "resnet8", "--size", "16", "--bits", "0",
+        "--seconds", "0.02", "--no-graph", "--peer", peer, "--peer", bad)
+      assert.equal(1, status)
+      assert.matches("peer '" .. bad .. "' ended", err)
+    end
   end)
 
   it("the C example says what trit predict says", function()

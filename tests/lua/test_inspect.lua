@@ -112,6 +112,46 @@ describe("looking at runs", function()
     os.execute(("rm -r '%s/broken'"):format(dir))
   end)
 
+  it("ls chooses and sorts by metrics and options", function()
+    local function names(words)
+      local text, status = trit("", ("ls '%s' --json %s"):format(dir, words))
+      assert.equal(0, status, text)
+      local list = {}
+      for i, row in ipairs(assert(json.decode(text))) do list[i] = row.run:sub(#dir + 2) end
+      return list
+    end
+    assert.same({ "a", "sub/b", "c" }, names "--sort top1")
+    assert.same({ "c", "sub/b", "a" }, names "--sort top1 --reverse")
+    assert.same({ "a" }, names "--where 'top1 > 0.45'")
+    assert.same({ "a", "sub/b" }, names "--where 'top1 > 0.4 and config.lr == 0.1' --sort quantizer")
+    assert.same({ "sub/b" }, names "--where 'status == \"failed\" or top1 > 0.9'")
+    local text = trit("", ("ls '%s' --columns lr,val.loss --where 'val.top1 > 0.5'"):format(dir))
+    assert.matches("age +lr +val.loss", text)
+    assert.matches("/a .* 0%.1 +1\n", text)
+    assert.is_nil(text:find("sub/b", 1, true))
+    local _, status = trit("", ("ls '%s' --where 'top1 > 9'"):format(dir))
+    assert.equal(0, status)
+  end)
+
+  it("show takes a pattern, and several runs with a filter", function()
+    local text, status = trit("", ("show '%s/a' top1"):format(dir))
+    assert.equal(0, status)
+    assert.matches("top1 +0%.53", text)
+    assert.is_nil(text:find("quantizer", 1, true))
+    text = trit("", ("show '%s' quantizer --where 'top1 > 0.4' --sort top1"):format(dir))
+    assert.matches("tga.*twn", text)
+    assert.is_nil(text:find("ttq", 1, true))
+    text = trit("", ("show '%s' --json --where 'top1 > 0.4'"):format(dir))
+    assert.equal(2, #assert(json.decode(text)))
+  end)
+
+  it("inspect gives one line per layer", function()
+    local text, status = trit("LC_ALL=C", ("inspect '%s/a' --table"):format(dir))
+    assert.equal(0, status)
+    assert.matches("\nconv1.weight +2304 +3 ", text)
+    assert.matches("\nlayer1.2.conv1.weight .*\nlayer1.10.conv1.weight ", text)
+  end)
+
   it("show gives configuration and last values", function()
     local text, status = trit("", ("show '%s/a' --json"):format(dir))
     assert.equal(0, status)
@@ -128,6 +168,7 @@ describe("looking at runs", function()
     assert.matches("quantizer +tga +twn", text)
     assert.matches("val.top1 +0%.53 +0%.43", text)
     assert.is_nil(text:find("resnet20", 1, true))
+    assert.matches("val.top1 [^\n]*%-0%.1\n", text)
     text = trit("", ("diff '%s/a' '%s/a'"):format(dir, dir))
     assert.matches("config: no difference", text)
   end)
@@ -144,13 +185,29 @@ describe("looking at runs", function()
     assert.equal(1 / 3, loss)
     local count = 0
     for _ in io.lines(dir .. "/out/histograms.csv") do count = count + 1 end
-    assert.equal(1 + 3 * 3 * 101, count)
+    assert.equal(1 + 3 * 3 * (101 + 3), count) -- bins, under, over, exact_zero
+    local total, cuts = 0, nil
+    for line in io.lines(dir .. "/out/histograms.csv") do
+      local kind, number, low, high =
+        line:match("^conv1.weight,30,3%.0,(%l+),[^,]+,[^,]+,(%d+),([^,]+),([^,]+)\r$")
+      if kind then
+        total, cuts = total + tonumber(number), { tonumber(low), tonumber(high) }
+      end
+    end
+    assert.equal(16 * 16 * 9, total)
+    assert.near(-0.6, cuts[1], 1e-12)
+    assert.near(0.8, cuts[2], 1e-12)
+    text = trit("", ("csv '%s/a' -o '%s/out' --json"):format(dir, dir))
+    assert.equal(4, #assert(json.decode(text)).files)
   end)
 
   it("says what is wrong, with the exit status", function()
+    os.execute(("mkdir -p '%s/a/empty'"):format(dir))
     for command, want in pairs {
       ["inspect '%s/nowhere'"] = "no run at ", ["inspect '%s/a' zzz"] = "no layer matches \"zzz\"",
-      ["inspect '%s/a' --epoch 9"] = "no record of epoch 9", ["show '%s'"] = "holds no run.h5",
+      ["inspect '%s/a' --epoch 9"] = "no record of epoch 9", ["show '%s/a/empty'"] = "holds no run.h5",
+      ["ls '%s' --where 'tp1 > 0'"] = 'no run has "tp1"',
+      ["ls '%s' --where 'top1 >'"] = "where: ", ["ls '%s' --sort nothing"] = 'no run has "nothing"',
       ["ls '%s/nowhere'"] = "no directory ",
     } do
       local text, status = trit("", command:format(dir))
@@ -181,5 +238,32 @@ describe("terminal pictures", function()
     local lines = term.histogram(counts, edges, { width = 50, height = 3, unicode = true })
     assert.equal(5, #lines)
     assert.equal(("█"):rep(50), lines[1])
+  end)
+end)
+
+describe("terminal plots", function()
+  it("put the curves between the axis labels", function()
+    local lines = term.plot({ { name = "top-1", x = { 0, 1, 2 }, y = { 0, 0.5, 1 }, mark = "*" } },
+      { width = 30, height = 5, low = 0, high = 1, format = function(v) return ("%g"):format(v) end })
+    assert.equal(8, #lines)
+    assert.matches("^1 |%s+%*$", lines[1])
+    assert.matches("^0 |%*$", lines[5])
+    assert.matches("^  |%s+%*$", lines[3])
+    assert.matches("^   0%s+2$", lines[7])
+    assert.matches("%* top%-1", lines[8])
+    for _, line in ipairs(lines) do assert.is_true(#line <= 30) end
+  end)
+
+  it("leave out what is no number, and stand a single point", function()
+    local lines = term.plot({ { name = "a", x = { 1 }, y = { 0 / 0 }, mark = "*" } },
+      { width = 30, height = 3, unicode = true })
+    assert.equal(6, #lines)
+    assert.is_nil(table.concat(lines):find("*", 1, true) and lines[1]:find("*", 1, true))
+  end)
+
+  it("colour makes faint what lies between the cuts", function()
+    local lines = term.histogram({ 1, 1, 1, 1, 1 }, { 0, 1, 2, 3, 4, 5 },
+      { height = 1, marks = { 1.5, 3.5 }, unicode = true, color = true })
+    assert.equal("██\27[2m█\27[0m██", lines[1])
   end)
 end)

@@ -41,6 +41,15 @@ describe("onnx", function()
     return
   end
 
+  it("writes no codes of weights that have others than -1, 0, 1", function()
+    local net = trit.models.small { size = 8 }
+    trit.quantize(net, { { ".*", trit.quant.inq {} } })
+    local ok, why = trit.onnx.encode(net, { weights = "int8" })
+    assert.is_nil(ok)
+    assert.is_truthy(why:find("^onnx: conv1.weight: the weights of inq{} are not sums of .*float"), why)
+    assert.is_truthy(trit.onnx.encode(net))
+  end)
+
   it("writes a file that holds the names of the network", function()
     local net = trit.models.resnet8 { size = 16 }
     trit.quantize(net, { { ".*", trit.quant.twn {} } })

@@ -37,6 +37,17 @@ describe("run file", function()
     log:finish("complete")
   end)
 
+  it("counts zeros in histograms and takes a share of zeros elsewhere", function()
+    local log = create { bins = 5 }
+    log:val { step = 1, epoch = 1, top1 = 0.5, zeros = 0.25 }
+    log:layer("fc.weight", { step = 1, weights = core.tensor { 0, 0, 1 } })
+    log:finish("complete")
+    local run = assert(runfile.open(dir))
+    assert.equal(0.25, run:series("val").zeros[1])
+    assert.equal(2, run:layer("fc.weight").hist.zeros[1])
+    assert.equal("integer", math.type(run:layer("fc.weight").hist.zeros[1]))
+  end)
+
   it("holds the layout that other tools expect", function()
     local log = create { config = { seed = 7, lr = 0.1 + 0.2 }, bins = 11 }
     local name = "layer1.0.conv1.weight"
@@ -74,6 +85,24 @@ describe("run file", function()
     assert.is_true(nan(flips[1]))
     assert.equal(1 / 7, flips[2])
     assert.same({ 2, 2 }, { table.unpack(f:read_numbers(layer .. "/hist/zeros")) })
+  end)
+
+  it("takes zeros for a count in a histogram and for a share elsewhere", function()
+    local log = create()
+    log:val { step = 1, epoch = 1, top1 = 0.5, zeros = 0.25, under = 0.125 }
+    log:layer("fc.weight", { step = 1, epoch = 1, weights = core.tensor { -1, 0, 0, 1 } })
+    log:val { step = 2, epoch = 2, top1 = 0.5, zeros = 0.5, counts = 1.5 }
+    log:finish("complete")
+    local run = assert(runfile.open(dir))
+    local val, hist = run:series "val", run:series "layers/fc.weight/hist"
+    assert.same({ 0.25, 0.5 }, { val.zeros[1], val.zeros[2] })
+    assert.equal(0.125, val.under[1])
+    assert.equal(1.5, val.counts[2])
+    assert.equal(2, hist.zeros[1])
+    assert.equal("integer", math.type(hist.zeros[1]))
+    local f <close> = assert(h5.open(dir .. "/run.h5"))
+    assert.matches("^share", f:attr("val/zeros", "description"))
+    assert.matches("exactly zero", f:attr("layers/fc.weight/hist/zeros", "description"))
   end)
 
   it("is in the oldest format and holds what was flushed while it is open", function()

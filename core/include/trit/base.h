@@ -145,6 +145,7 @@ typedef enum {
     TRIT_STREAM_QUANT,   /* stochastic rounding                                 */
     TRIT_STREAM_DATA,    /* generated data sets: index = image                  */
     TRIT_STREAM_STATS,   /* subsamples of statistics                            */
+    TRIT_STREAM_SWEEP,   /* points of a sweep: index = point, lane = parameter  */
 } trit_stream;
 
 /* `index` and `lane` together name the draw; four words come out. */
@@ -161,6 +162,16 @@ void trit_rng_fill_truncated(uint64_t seed, uint32_t stream, float mean, float s
 void trit_rng_permutation(uint64_t seed, uint32_t stream, uint64_t index, uint32_t *perm,
                           uint32_t n);
 
+double trit_normal_cdf(double z);      /* P(x <= z), x ~ N(0,1) */
+double trit_normal_quantile(double p); /* its inverse, 0 < p < 1, relative error about 1e-16 */
+
+/* ------------------------------------------------------------ fingerprints */
+
+#define TRIT_HASH_CHARS 32
+
+/* XXH3-128 of n bytes as 32 hexadecimal digits, the same on every machine. */
+void trit_hash_hex(const void *bytes, size_t n, char hex[TRIT_HASH_CHARS + 1]);
+
 /* ------------------------------------------------------- typed parameters */
 
 #define TRIT_MAX_PARAMS 16 /* parameters of one descriptor   */
@@ -172,6 +183,7 @@ void trit_rng_permutation(uint64_t seed, uint32_t stream, uint64_t index, uint32
  *
  *   choices  "mean|zero": names only, value = index;  with `number` set, named special values
  *            beside plain numbers, "none=inf|twn=-1".  NULL: a plain number.
+ *   integer  only whole numbers (named values apart).
  *   len      0 or 1: one number.  k > 1: a list of up to k numbers; one number stands for all
  *            k unless `list` is set (then any count up to k is kept as given).
  */
@@ -181,6 +193,7 @@ typedef struct {
     double min, max;
     const char *choices;
     bool number;
+    bool integer;
     int len;
     bool list;
     bool required;

@@ -210,6 +210,8 @@ trit_status trit_batches_open(trit_data *d, int split, int64_t epoch, int64_t st
                               trit_batches **out);
 /* x f32[N,C,H,W] channels-last, y f32[N] of 1..C, both +1 reference; NULL, NULL after the last. */
 trit_status trit_batches_next(trit_batches *b, trit_tensor **x, trit_tensor **y);
+/* Batches of the pass handed out or left out so far: what start_batch must be to go on. */
+int64_t trit_batches_position(const trit_batches *b);
 void trit_batches_close(trit_batches *b); /* at any time; NULL is fine */
 
 #endif

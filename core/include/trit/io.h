@@ -57,6 +57,8 @@ trit_status trit_h5_flush(trit_h5 *f);
 trit_status trit_h5_sync(trit_h5 *f); /* flush, then fsync */
 trit_status
 trit_h5_close(trit_h5 *f); /* flushes; NULL is fine; the handle is gone even on failure */
+/* Close after work that ended in `status`: the first failure stays, with its sentence. */
+trit_status trit_h5_close_after(trit_h5 *f, trit_status status);
 const char *trit_h5_path(const trit_h5 *f);
 const char *trit_h5_version(void); /* of the HDF5 library, "1.10.8" */
 /* The file got a new name on disk while open (rename of a temporary). */
@@ -150,8 +152,17 @@ typedef struct {
 /* Fails with TRIT_ERR_STATE when another process is writing the same file.  The file appears
  * under its name complete with config and status. */
 trit_status trit_runlog_create(const char *path, const char *config_json, trit_runlog **out);
-/* Continue an existing run file: records with a step beyond `step` are cut off. */
-trit_status trit_runlog_resume(const char *path, int64_t step, trit_runlog **out);
+/* How many records a group had at some moment. */
+typedef struct {
+    const char *group;
+    int64_t rows;
+} trit_mark;
+
+/* Continue an existing run file.  With marks, each group is cut to its mark and groups without
+ * one lose all records; TRIT_ERR_IO when a group has fewer than its mark.  marks = NULL: records
+ * with a step beyond `step` are cut off. */
+trit_status trit_runlog_resume(const char *path, int64_t step, int n, const trit_mark *marks,
+                               trit_runlog **out);
 
 /* Append one row to the series of `group`, creating what is new.  Becomes visible to readers
  * with trit_runlog_commit. */
@@ -170,16 +181,18 @@ trit_status trit_runlog_close(trit_runlog *log);           /* NULL is fine */
 /* ------------------------------------------------------------- checkpoints */
 
 /*
- * One file: HDF5 (datasets /tensors/NAME f32, /meta JSON text) followed by a 32-byte trailer:
- * "TRITCKPT", file length without the trailer (u64 little-endian), XXH3-128 of those bytes
- * (canonical order).  HDF5 readers ignore the trailer.
+ * One file: HDF5 (data sets f32 or u8 under their names, /meta JSON text) followed by a 32-byte
+ * trailer: "TRITCKPT", file length without the trailer (u64 little-endian), XXH3-128 of those
+ * bytes (canonical order).  HDF5 readers ignore the trailer.
  *
  * Saving writes path.tmp, fsyncs, renames, fsyncs the directory: after a crash `path` is the old
  * file or the new one, never a mixture.
  */
 typedef struct {
-    const char *name;
-    const trit_tensor *tensor;
+    const char *name;          /* path in the file: "tensors/fc.weight" */
+    const trit_tensor *tensor; /* or NULL: */
+    const void *bytes;
+    int64_t size;
 } trit_named;
 
 trit_status trit_checkpoint_save(const char *path, int n, const trit_named *tensors,

@@ -39,9 +39,6 @@ trit_status trit_histogram(const float *x, int64_t n, const double *edges, int b
 /* Ascending copy of x (no NaN in it) by radix. */
 trit_status trit_sort_f32(const float *x, int64_t n, float *out);
 
-/* Phi^-1(p), 0 < p < 1, relative error about 1e-16 (Wichura 1988, AS 241). */
-double trit_normal_quantile(double p);
-
 /* Largest distance between the empirical distribution of `sorted` and N(mean, std). */
 double trit_ks_normal(const float *sorted, int64_t n, double mean, double std);
 

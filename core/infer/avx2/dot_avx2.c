@@ -43,6 +43,16 @@ INLINE __m256i broadcast(const uint8_t *q) {
     return _mm256_set1_epi32(four);
 }
 
+/* sum += pairs of b times the 32 weights at w.  Written as instructions: 12 sums, 3 broadcasts and
+ * this temporary are all 16 registers, and gcc 12 spills when it may keep weights in one, too. */
+INLINE void add_pairs(__m256i *sum, __m256i b, const int8_t *w) {
+    __m256i t;
+    __asm__ volatile("vpmaddubsw %[w], %[b], %[t]\n\t"
+                     "vpaddw %[t], %[sum], %[sum]"
+                     : [sum] "+x"(*sum), [t] "=&x"(t)
+                     : [b] "x"(b), [w] "m"(*(const __m256i *)(const void *)w));
+}
+
 /* `nn` pixels over one chunk of n groups; the sums go (first) or are added to acc. */
 INLINE void tile(const int8_t *s, const uint8_t *const *x, const int32_t *offset, int64_t n,
                  int32_t *acc, bool first, const int nn) {
@@ -57,12 +67,9 @@ INLINE void tile(const int8_t *s, const uint8_t *const *x, const int32_t *offset
 #pragma GCC unroll 3
         for (int i = 0; i < nn; i++) b[i] = broadcast(x[i] + offset[g]);
 #pragma GCC unroll 4
-        for (int f = 0; f < 4; f++) {
-            const __m256i w = _mm256_load_si256((const __m256i *)(const void *)(s + f * ROWS));
+        for (int f = 0; f < 4; f++)
 #pragma GCC unroll 3
-            for (int i = 0; i < nn; i++)
-                sum[f][i] = _mm256_add_epi16(sum[f][i], _mm256_maddubs_epi16(b[i], w));
-        }
+            for (int i = 0; i < nn; i++) add_pairs(&sum[f][i], b[i], s + f * ROWS);
     }
 #pragma GCC unroll 4
     for (int f = 0; f < 4; f++)

@@ -59,6 +59,7 @@ local function close_all(list)
     if c.close then c.close() end
     c.close = nil
   end
+  require("trit.measure").finish()
 end
 
 local function candidates_of(trit, args, net, model, x)

@@ -1,31 +1,18 @@
 --- trit csv: the series of a run as CSV files (RFC 4180), numbers in full precision.
-local json = require "trit.json"
+local csvfile = require "trit.csvfile"
 local lfs = require "lfs"
 local runfile = require "trit.runfile"
 
 local csv = { name = "csv", group = "look", summary = "the series of a run as CSV files" }
 
 csv.epilog = "Writes one file per group: train.csv, val.csv, layers.csv (all series of all layers) and\n" ..
-  "histograms.csv (one row per layer, record and bin).  NaN and infinity are written as nan, inf, -inf."
+  "histograms.csv (one row per layer, record and bin, with the cuts of the record; kind says bin, under,\n" ..
+  "over, or exact_zero, which the bins count too).  NaN and infinity are written as nan, inf, -inf."
 
 function csv.setup(parser)
   parser:argument("run", "run directory or run.h5"):argname("RUN")
   parser:option("-o --output", "directory to write to (default: csv/ in the run)"):argname("DIR")
-end
-
-local function cell(v)
-  if v == nil then return "" end
-  if type(v) == "number" then
-    if v ~= v then return "nan" end
-    if v == math.huge or v == -math.huge then return v > 0 and "inf" or "-inf" end
-    return json.encode(v)
-  end
-  v = tostring(v)
-  return v:find("[\",\r\n]") and '"' .. v:gsub('"', '""') .. '"' or v
-end
-
-local function write_row(file, cells)
-  assert(file:write(table.concat(cells, ","), "\r\n"))
+  parser:flag("--json", "the list of files as one JSON document")
 end
 
 -- step, epoch, wall_time first, then by name; rows of several numbers become name_1, name_2, ...
@@ -55,18 +42,24 @@ local function pick(series, column, row)
   return v
 end
 
-local function write_group(file, series)
-  local list, head = columns(series), {}
-  for i, c in ipairs(list) do head[i] = cell(c.title) end
-  write_row(file, head)
-  for row = 1, series.n do
-    local cells = {}
-    for i, c in ipairs(list) do cells[i] = cell(pick(series, c, row)) end
-    write_row(file, cells)
-  end
+local function titles(list, first)
+  local head = { first }
+  for _, c in ipairs(list) do head[#head + 1] = c.title end
+  return head
 end
 
-local function write_layers(file, run, names)
+-- One row per record.
+local function write_group(path, series)
+  local list, rows = columns(series), {}
+  for row = 1, series.n do
+    rows[row] = {}
+    for i, c in ipairs(list) do rows[row][i] = pick(series, c, row) end
+  end
+  return csvfile.save(path, titles(list), rows)
+end
+
+-- One row per layer and record, with the columns that any layer has.
+local function write_layers(path, run, names)
   local all, seen, list = {}, {}, {}
   for _, name in ipairs(names) do
     all[name] = assert(run:layer(name))
@@ -75,61 +68,90 @@ local function write_layers(file, run, names)
       seen[c.title] = true
     end
   end
-  local head = { "layer" }
-  for _, c in ipairs(list) do head[#head + 1] = cell(c.title) end
-  write_row(file, head)
+  local rows = {}
   for _, name in ipairs(names) do
-    for row = 1, all[name].n do
-      local cells = { cell(name) }
-      for _, c in ipairs(list) do cells[#cells + 1] = cell(pick(all[name], c, row)) end
-      write_row(file, cells)
+    for record = 1, all[name].n do
+      local row = { name }
+      for i, c in ipairs(list) do row[i + 1] = pick(all[name], c, record) end
+      rows[#rows + 1] = row
     end
+  end
+  return csvfile.save(path, titles(list, "layer"), rows)
+end
+
+-- The record of the layer that was written at a step of its histogram.
+local function record_at(layer, step)
+  for i = layer.n, 1, -1 do
+    if layer.step[i] == step then return i end
   end
 end
 
-local function write_histograms(file, run, names)
-  write_row(file, { "layer", "step", "low", "high", "count" })
-  for _, name in ipairs(names) do
-    local hist = assert(run:series("layers/" .. name .. "/hist"))
-    for row = 1, hist.n do
-      for b, count in ipairs(hist.counts[row]) do
-        write_row(file, { cell(name), cell(hist.step[row]), cell(hist.edges[b]),
-                          cell(hist.edges[b + 1]), cell(count) })
-      end
-    end
-  end
-end
-
-local function save(dir, name, body, ...)
-  local path = dir .. "/" .. name .. ".csv"
-  local file, why = io.open(path, "wb")
+-- One row per layer, record and bin; below the first edge, above the last and exactly 0 are rows of
+-- their own kind, so that the counts of the kinds bin, under and over add up to the weights.
+local function write_histograms(path, run, names)
+  local file, why = csvfile.create(path,
+    { "layer", "step", "epoch", "kind", "low", "high", "count", "cut_low", "cut_high" })
   if not file then return nil, why end
-  local ok, message = pcall(body, file, ...)
-  local closed, reason = file:close()
-  if not ok or not closed then return nil, ("'%s': %s"):format(path, message or reason) end
-  print(path)
-  return true
+  for _, name in ipairs(names) do
+    local layer, hist = assert(run:layer(name)), assert(run:series("layers/" .. name .. "/hist"))
+    for row = 1, hist.n do
+      local step, record = hist.step[row], record_at(layer, hist.step[row])
+      local epoch = record and layer.epoch and layer.epoch[record]
+      local low, high = run:cuts(name, layer, record)
+      local first, last = hist.edges[1], hist.edges[#hist.edges]
+      local function add(kind, from, to, count)
+        file:row { name, step, epoch, kind, from, to, count, low, high }
+      end
+      add("under", -math.huge, first, hist.under[row])
+      for b, count in ipairs(hist.counts[row]) do add("bin", hist.edges[b], hist.edges[b + 1], count) end
+      add("over", last, math.huge, hist.over[row])
+      add("exact_zero", 0, 0, hist.zeros[row])
+    end
+  end
+  return file:close()
+end
+
+-- The files to write: { { name, function(path) }, ... }.
+local function plan(run)
+  local list = {}
+  local groups, why = run:groups()
+  if not groups then return nil, why end
+  for _, group in ipairs(groups) do
+    local series, reason = run:series(group)
+    if not series then return nil, reason end
+    list[#list + 1] = { group, function(path) return write_group(path, series) end }
+  end
+  local names, message = run:layers()
+  if not names then return nil, message end
+  if #names > 0 then
+    list[#list + 1] = { "layers", function(path) return write_layers(path, run, names) end }
+    list[#list + 1] = { "histograms", function(path) return write_histograms(path, run, names) end }
+  end
+  return list
 end
 
 function csv.run(args)
   local run, why = runfile.open(args.run)
   if not run then return nil, why end
+  local list, message = plan(run)
+  if not list then return nil, message end
   local dir = args.output or run.dir .. "/csv"
   if lfs.attributes(dir, "mode") ~= "directory" then
-    local ok, message = lfs.mkdir(dir)
-    if not ok then return nil, ("cannot create directory '%s': %s"):format(dir, message) end
+    local ok, reason = lfs.mkdir(dir)
+    if not ok then return nil, ("cannot create directory '%s': %s"):format(dir, reason) end
   end
-  for _, group in ipairs(assert(run:groups())) do
-    local series, reason = run:series(group)
-    if not series then return nil, reason end
-    local ok, message = save(dir, group, write_group, series)
-    if not ok then return nil, message end
+  local written = {}
+  for _, item in ipairs(list) do
+    local path = dir .. "/" .. item[1] .. ".csv"
+    local ok, reason = item[2](path)
+    if not ok then return nil, reason end
+    written[#written + 1] = path
+    if not args.json then print(path) end
   end
-  local names = run:layers() or {}
-  if #names == 0 then return 0 end
-  local ok, message = save(dir, "layers", write_layers, run, names)
-  if ok then ok, message = save(dir, "histograms", write_histograms, run, names) end
-  if not ok then return nil, message end
+  if args.json then
+    local json = require "trit.json"
+    print(json.encode({ run = run.path, files = json.array(written) }, { indent = true }))
+  end
   return 0
 end
 

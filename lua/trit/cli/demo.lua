@@ -30,7 +30,6 @@ local function train(trit, data, args, label, state)
   local result = trit.train { model = net, data = data, optimizer = optimizer, epochs = epochs,
     schedule = trit.schedule.cosine { epochs = epochs }, lr_th = THRESHOLD_LR, label = label,
     out = args.out .. "/" .. label, quiet = args.quiet }
-  trit.checkpoint.save(result.dir, { tensors = net:state_dict(), meta = { top1 = result.top1 } })
   return net, result
 end
 

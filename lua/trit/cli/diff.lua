@@ -32,6 +32,30 @@ local function metrics(run)
   return out
 end
 
+-- Last zero share, threshold in sigma, flips of every layer.
+local function layers(run)
+  local out = {}
+  for _, name in ipairs(run:layers() or {}) do
+    local layer = run:layer(name)
+    local n = layer and layer.n or 0
+    local function put(what, value)
+      if type(value) == "number" then out[name .. " " .. what] = value end
+    end
+    if n > 0 then
+      put("zeros", (run:zero_shares(layer) or {})[n])
+      put("threshold/sigma", layer.threshold and layer.sigma and layer.threshold[n] / layer.sigma[n])
+      put("sigma", layer.sigma and layer.sigma[n])
+      put("flips", layer.flips and layer.flips[n])
+    end
+  end
+  return out
+end
+
+local function difference(x, y)
+  if type(x) ~= "number" or type(y) ~= "number" then return "" end
+  return ("%+.4g"):format(y - x)
+end
+
 local function compare(a, b, show)
   local names, seen, out = {}, {}, {}
   for _, t in ipairs { a, b } do
@@ -45,7 +69,7 @@ local function compare(a, b, show)
     local x, y = a[name], b[name]
     local both_nan = x ~= x and y ~= y
     if x ~= y and not both_nan then
-      out[#out + 1] = { name = name, a = x, b = y, text = { name, show(x), show(y) } }
+      out[#out + 1] = { name = name, a = x, b = y, text = { name, show(x), show(y), difference(x, y) } }
     end
   end
   return out
@@ -56,17 +80,20 @@ local function read(path)
   if not run then return nil, why end
   local config, message = run:config()
   if not config then return nil, message end
-  return { path = path, config = flat.map(config), metrics = metrics(run) }
+  return { path = path, config = flat.map(config), metrics = metrics(run), layers = layers(run) }
 end
 
-local function print_part(title, list, a, b)
+local RIGHT = { [2] = true, [3] = true, [4] = true } -- columns of numbers
+
+local function print_part(title, list, a, b, numeric)
   if #list == 0 then
     print(title .. ": no difference")
     return
   end
   local rows = {}
   for i, d in ipairs(list) do rows[i] = d.text end
-  print(title .. "\n" .. term.table({ "", a, b }, rows) .. "\n")
+  local head = { "", a, b, numeric and "difference" or "" }
+  print(title .. "\n" .. term.table(head, rows, numeric and RIGHT) .. "\n")
 end
 
 function diff.run(args)
@@ -74,8 +101,11 @@ function diff.run(args)
   if not a then return nil, why end
   local b, message = read(args.b)
   if not b then return nil, message end
-  local config = compare(a.config, b.config, function(v) return v == nil and "-" or tostring(v) end)
+  local config = compare(a.config, b.config, function(v)
+    return v == nil and "-" or (tostring(v):gsub("\n", "; "))
+  end)
   local values = compare(a.metrics, b.metrics, function(v) return term.number(v, "%.6g") end)
+  local by_layer = compare(a.layers, b.layers, function(v) return term.number(v) end)
   if args.json then
     local function plain(list)
       local out = {}
@@ -83,11 +113,12 @@ function diff.run(args)
       return out
     end
     print(require("trit.json").encode({ a = a.path, b = b.path, config = plain(config),
-                                        metrics = plain(values) }, { indent = true }))
+      metrics = plain(values), layers = plain(by_layer) }, { indent = true }))
     return 0
   end
   print_part("config", config, a.path, b.path)
-  print_part("metrics (last values)", values, a.path, b.path)
+  print_part("metrics (last values)", values, a.path, b.path, true)
+  print_part("layers (last values)", by_layer, a.path, b.path, true)
   return 0
 end
 

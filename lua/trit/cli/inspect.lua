@@ -8,6 +8,7 @@ local inspect = { name = "inspect", group = "look",
 local HISTOGRAM_HEIGHT = 8 -- lines
 local MARGIN = 4           -- columns left of the pictures
 local SPARK_WIDTH = 40     -- columns of a series over the records
+local TABLE_SPARK = 16     -- the same in a table
 
 function inspect.setup(parser)
   parser:argument("run", "run directory or run.h5"):argname("RUN")
@@ -15,6 +16,7 @@ function inspect.setup(parser)
     :args("?"):argname("LAYER-PATTERN")
   parser:option("--epoch", "the record of this epoch (default: the last)"):argname("N")
     :convert(tonumber)
+  parser:flag("--table", "one line per layer instead of pictures")
   parser:flag("--json", "one JSON document instead of pictures")
 end
 
@@ -62,15 +64,10 @@ local function gather(run, name, epoch)
       if type(series[1]) == "number" then out.series[key] = series end
     end
   end
-  if out.threshold then
-    local center = out.center or 0
-    out.cuts = { center - out.threshold, center + out.threshold }
-  end
-  if layer.occupancy then
-    out.zero_share = layer.occupancy[record][2]
-    out.series.zero_share = {}
-    for i = 1, layer.n do out.series.zero_share[i] = layer.occupancy[i][2] end
-  end
+  local low, high = run:cuts(name, layer, record)
+  if low then out.cuts = { low, high } end
+  out.series.zero_share = run:zero_shares(layer)
+  out.zero_share = out.series.zero_share and out.series.zero_share[record]
   local row = out.step and layer.hist.step and hist_record(layer, out.step)
   if row then
     local counts = run:histogram(name, row)
@@ -90,7 +87,8 @@ local function facts(d)
   local function add(title, text)
     if text and text ~= "-" then list[#list + 1] = title .. " " .. text end
   end
-  add("cut", d.threshold and term.number(d.threshold))
+  add("cuts", d.cuts and term.number(d.cuts[1]) .. ", " .. term.number(d.cuts[2]))
+  add("threshold", d.threshold and d.sigma and ("%.3f sigma"):format(d.threshold / d.sigma))
   add("scale", d.scale and term.number(d.scale))
   add("mu", d.mu and term.number(d.mu, "%.3g"))
   add("sigma", d.sigma and term.number(d.sigma))
@@ -101,6 +99,7 @@ local function facts(d)
   end
   add("flips", d.flips and term.percent(d.flips, 2))
   add("normal fit W", d.shapiro_w and term.number(d.shapiro_w, "%.5f"))
+  add("p", term.number(d.shapiro_p or d.shapiro_sub_p, "%.2g"))
   return list
 end
 
@@ -121,7 +120,14 @@ local shown_series = { { "zero_share", "zeros", term.percent }, { "threshold", "
                        { "scale", "scale", term.number }, { "flips", "flips", term.percent },
                        { "shapiro_w", "W", function(v) return term.number(v, "%.5f") end } }
 
-local function print_layer(d, unicode, bold)
+local function first_number(series) -- the first record has no flips
+  for _, v in ipairs(series) do
+    if v == v then return v end
+  end
+end
+
+local function print_layer(d, unicode, color)
+  local function bold(text) return color and "\27[1m" .. text .. "\27[0m" or text end
   local head = { bold(d.layer) }
   if d.weights then head[#head + 1] = ("%d weights"):format(d.weights) end
   head[#head + 1] = ("epoch %s, step %s (record %d of %d)"):format(term.number(d.epoch, "%g"),
@@ -132,7 +138,7 @@ local function print_layer(d, unicode, bold)
   if d.hist then
     local lines = term.histogram(d.hist.counts, d.hist.edges, {
       width = term.width() - 2 * MARGIN, height = HISTOGRAM_HEIGHT, marks = d.cuts,
-      unicode = unicode })
+      unicode = unicode, color = color })
     for _, line in ipairs(lines) do print(indent .. line) end
     if d.hist.under + d.hist.over + d.hist.zeros > 0 then
       print(("%s%d below and %d above the edges, %d exactly 0"):format(indent, d.hist.under,
@@ -144,7 +150,7 @@ local function print_layer(d, unicode, bold)
       local series = d.series[s[1]]
       if series then
         print(("%s%-6s %s  %s to %s"):format(indent, s[2],
-          term.sparkline(series, SPARK_WIDTH, unicode), s[3](series[1]), s[3](series[#series])))
+          term.sparkline(series, SPARK_WIDTH, unicode), s[3](first_number(series)), s[3](series[#series])))
       end
     end
   end
@@ -165,6 +171,21 @@ local function choose(run, pattern)
   return chosen
 end
 
+-- One line per layer.
+local function print_table(all, unicode)
+  local rows = {}
+  for i, d in ipairs(all) do
+    local z = d.threshold and d.sigma and d.threshold / d.sigma
+    rows[i] = { d.layer, term.number(d.weights, "%d"), term.number(d.epoch, "%g"), term.number(d.sigma),
+      term.number(z, "%.3f"), term.number(d.scale), term.percent(d.zero_share), term.percent(d.flips, 2),
+      term.number(d.shapiro_w, "%.4f"),
+      term.sparkline(d.series.zero_share or d.series.sigma or {}, TABLE_SPARK, unicode) }
+  end
+  print(term.table({ "layer", "weights", "epoch", "sigma", "cut/sigma", "scale", "zeros", "flips", "W",
+    all[1] and all[1].series.zero_share and "zeros over time" or "sigma over time" }, rows,
+    { [2] = true, [3] = true, [4] = true, [5] = true, [6] = true, [7] = true, [8] = true, [9] = true }))
+end
+
 function inspect.run(args)
   local run, why = runfile.open(args.run)
   if not run then return nil, why end
@@ -181,11 +202,14 @@ function inspect.run(args)
     return 0
   end
   local color, unicode = term.color(), term.unicode()
-  local function bold(text) return color and "\27[1m" .. text .. "\27[0m" or text end
   local state = run:status()
   if state then print(("%s  %s"):format(run.path, state.status)) end
   print()
-  for _, d in ipairs(all) do print_layer(d, unicode, bold) end
+  if args.table then
+    print_table(all, unicode)
+  else
+    for _, d in ipairs(all) do print_layer(d, unicode, color) end
+  end
   return 0
 end
 

@@ -1,89 +1,72 @@
 --- trit ls: the runs below a directory.
-local lfs = require "lfs"
-local runfile = require "trit.runfile"
+local runs = require "trit.runs"
 local term = require "trit.term"
 
-local ls = { name = "ls", group = "look", summary = "the runs in a directory" }
+local ls = { name = "ls", group = "look", summary = "the runs in a directory, filtered and sorted" }
 
-local DEPTH = 6 -- directories below the given one that are searched
+ls.epilog = [[
+Fields: run, status, label, model, quantizer, epochs, top1 (last), best, loss, zeros, seconds, age,
+params.NAME or just NAME (options of the script), config.NAME, val.NAME, train.NAME (last values).
+
+  trit ls runs --where 'status == "complete" and top1 > 0.8' --sort top1
+  trit ls runs/sweep --sort init --columns init,lr_th]]
 
 function ls.setup(parser)
   parser:argument("dir", "where to look (default: runs)"):args("?"):argname("DIR")
+  runs.add_options(parser)
+  parser:option("--columns", "further fields to show, with commas between them"):argname("FIELDS")
   parser:flag("--json", "one JSON document")
 end
 
-local function find(dir, depth, found)
-  if lfs.attributes(dir .. "/run.h5", "mode") == "file" then found[#found + 1] = dir end
-  if depth == 0 then return found end
-  local names = {}
-  for name in lfs.dir(dir) do
-    if name:sub(1, 1) ~= "." and lfs.symlinkattributes(dir .. "/" .. name, "mode") == "directory" then
-      names[#names + 1] = name
-    end
-  end
-  table.sort(names)
-  for _, name in ipairs(names) do find(dir .. "/" .. name, depth - 1, found) end
-  return found
+local function columns_of(text)
+  local list = {}
+  for name in (text or ""):gmatch("[^,%s]+") do list[#list + 1] = name end
+  return list
 end
 
-local function text_of(v)
-  if type(v) == "table" then v = v.name or v[1] end
-  return type(v) == "string" and v or nil
+local function shown(value)
+  if type(value) == "number" then return term.number(value, "%.5g") end
+  if type(value) == "table" then return require("trit.json").encode(value) end
+  return value == nil and "-" or tostring(value)
 end
 
--- One row; a file that cannot be read is a row with its reason, not the end of the listing.
-local function summary(dir)
-  local run, why = runfile.open(dir)
-  local state, config, val
-  if run then
-    state, why = run:status()
-    config = run:config()
-    val = run:series("val")
+local function print_rows(rows, columns)
+  local lines = {}
+  local head = { "run", "status", "label", "model", "quantizer", "epochs", "best top-1", "last top-1",
+    "zeros", "age" }
+  local right = { [6] = true, [7] = true, [8] = true, [9] = true, [10] = true }
+  for i, name in ipairs(columns) do
+    head[10 + i], right[10 + i] = name, true
   end
-  if not state then return { run = dir, status = "unreadable", message = why } end
-  local row = { run = dir, status = state.status, message = state.message, created = state.created,
-                age = os.time() - state.updated, seconds = state.elapsed, epochs = 0 }
-  config = type(config) == "table" and config or {}
-  row.model, row.quantizer = text_of(config.model), text_of(config.quantizer)
-  row.label = text_of(config.label)
-  if val and val.n > 0 then
-    row.epochs = val.epoch and val.epoch[val.n] or val.n
-    if val.top1 then
-      row.last = val.top1[val.n]
-      for _, v in ipairs(val.top1) do
-        if v == v then row.best = math.max(row.best or v, v) end
-      end
-    end
+  for i, r in ipairs(rows) do
+    lines[i] = { r.run, r.status, r.label or "-", r.model or "-", r.quantizer or "-",
+      term.number(r.epochs, "%g"), term.percent(r.best, 2), term.percent(r.last, 2), term.percent(r.zeros),
+      term.span(r.age) }
+    for k, name in ipairs(columns) do lines[i][10 + k] = shown(runs.field(r, name)) end
   end
-  return row
+  print(term.table(head, lines, right))
+  for _, r in ipairs(rows) do
+    if r.message and r.message ~= "" then print(("%s: %s"):format(r.run, r.message)) end
+  end
 end
 
 function ls.run(args)
-  local dir = (args.dir or "runs"):gsub("(.)/+$", "%1")
-  if lfs.attributes(dir, "mode") ~= "directory" then
-    return nil, ("no directory '%s'"):format(dir)
-  end
-  local rows = {}
-  for _, found in ipairs(find(dir, DEPTH, {})) do rows[#rows + 1] = summary(found) end
+  local dir = args.dir or "runs"
+  local found, why = runs.find(dir)
+  if not found then return nil, why end
+  local all = {}
+  for i, path in ipairs(found) do all[i] = runs.summary(path) end
+  local rows, message = runs.select(all, args)
+  if not rows then return nil, message end
   if args.json then
     local json = require "trit.json"
     print(json.encode(json.array(rows), { indent = true }))
-    return 0
-  end
-  if #rows == 0 then
+  elseif #found == 0 then
     io.stderr:write(("no runs in '%s'\n"):format(dir))
-    return 0
-  end
-  local lines = {}
-  for _, r in ipairs(rows) do
-    lines[#lines + 1] = { r.run, r.status, r.label or "-", r.model or "-", r.quantizer or "-",
-      term.number(r.epochs, "%g"), term.percent(r.best, 2), term.percent(r.last, 2),
-      term.span(r.age) }
-  end
-  print(term.table({ "run", "status", "label", "model", "quantizer", "epochs", "best top-1",
-                     "last top-1", "age" }, lines, { [6] = true, [7] = true, [8] = true, [9] = true }))
-  for _, r in ipairs(rows) do
-    if r.message and r.message ~= "" then print(("%s: %s"):format(r.run, r.message)) end
+  elseif #rows == 0 then
+    io.stderr:write(("none of %d runs in '%s' is such\n"):format(#found, dir))
+  else
+    print_rows(rows, columns_of(args.columns))
   end
   return 0
 end

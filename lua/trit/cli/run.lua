@@ -3,7 +3,10 @@
 local run = { name = "run", group = "train", raw = true, summary = "run one experiment script" }
 
 run.epilog = "Every field the script declares with trit.params is an option, --NAME VALUE;\n" ..
-  "`trit run SCRIPT.lua --help` lists them.  The last line of stdout is the run directory."
+  "`trit run SCRIPT.lua --help` lists them.  The last line of stdout is the run directory.\n\n" ..
+  "Ctrl-C, SIGTERM and SIGUSR1 save at the next step and end with status 75 (a second Ctrl-C\n" ..
+  "ends at once).  After that, or a crash, the same command with --resume goes on, to the bits\n" ..
+  "of a run that never stopped."
 
 function run.setup(parser)
   parser:argument("script", "the experiment")
@@ -14,6 +17,7 @@ function run.setup(parser)
   parser:flag("--quiet", "no progress")
 end
 
+local INTERRUPTED = 75
 local FLAGS = { resume = true, quiet = true, help = true }
 
 local function usage(fmt, ...)
@@ -91,6 +95,9 @@ function run.run(words)
     local message = failure.message
     if failure.exit == 1 and not context.params and message:match("option %-%-") then
       return 2, (message:gsub("^[^\n]-:%d+: ", "", 1))
+    end
+    if context.run_dir and (failure.exit == 0 or failure.exit == INTERRUPTED) and not help then
+      print(context.run_dir)
     end
     return failure.exit, message
   end

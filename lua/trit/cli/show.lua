@@ -3,12 +3,24 @@ local flat = require "trit.flat"
 local runfile = require "trit.runfile"
 local term = require "trit.term"
 
+local runs = require "trit.runs"
+
 local show = { name = "show", group = "look", summary = "configuration and last metrics of a run" }
+
+show.epilog = [[
+A directory that holds several runs shows each of them; --where and --sort choose (see trit ls --help).
+
+  trit show runs/one                       everything
+  trit show runs/one params                lines whose name contains "params"
+  trit show runs/sweep top1 --where 'zeros > 0.5' --sort top1]]
 
 local SPARK_WIDTH = 40 -- columns of a series over the records
 
 function show.setup(parser)
-  parser:argument("run", "run directory or run.h5"):argname("RUN")
+  parser:argument("run", "run directory, run.h5, or a directory with runs"):argname("RUN")
+  parser:argument("pattern", "only lines whose name contains this or matches it as a Lua pattern")
+    :args("?"):argname("PATTERN")
+  runs.add_options(parser)
   parser:flag("--json", "one JSON document")
 end
 
@@ -35,17 +47,30 @@ local function gather(run)
   return out
 end
 
-local function print_pairs(title, list)
-  if #list == 0 then return end
-  print("\n" .. title)
-  local width = 0
-  for _, item in ipairs(list) do width = math.max(width, term.length(item[1])) end
+local function matches(name, pattern)
+  if not pattern or name:find(pattern, 1, true) then return true end
+  local ok, found = pcall(string.find, name, pattern)
+  return ok and found ~= nil
+end
+
+-- Lines { name, text } below a title; only those whose full name, prefix included, matches.
+local function print_pairs(title, list, pattern, prefix)
+  local chosen, width = {}, 0
   for _, item in ipairs(list) do
-    print(("  %s%s  %s"):format(item[1], (" "):rep(width - term.length(item[1])), item[2]))
+    if matches(prefix .. item[1], pattern) then
+      chosen[#chosen + 1] = item
+      width = math.max(width, term.length(item[1]))
+    end
+  end
+  if #chosen == 0 then return end
+  print("\n" .. title)
+  for _, item in ipairs(chosen) do
+    local text = item[2]:gsub("\n", "\n" .. (" "):rep(width + 4))
+    print(("  %s%s  %s"):format(item[1], (" "):rep(width - term.length(item[1])), text))
   end
 end
 
-local function print_metrics(d, unicode)
+local function print_metrics(d, unicode, pattern)
   local groups = {}
   for group in pairs(d.metrics) do groups[#groups + 1] = group end
   table.sort(groups)
@@ -60,31 +85,60 @@ local function print_metrics(d, unicode)
       end
       list[#list + 1] = { item[1], line }
     end
-    print_pairs(("%s, last of %d records"):format(group, d.records[group]), list)
+    print_pairs(("%s, last of %d records"):format(group, d.records[group]), list, pattern, group .. ".")
   end
 end
 
-function show.run(args)
-  local run, why = runfile.open(args.run)
-  if not run then return nil, why end
-  local d, message = gather(run)
-  if not d then return nil, message end
-  if args.json then
-    d.series = nil
-    print(require("trit.json").encode(d, { indent = true }))
-    return 0
-  end
+local function print_run(d, pattern)
   local s = d.status
   print(("%s  %s%s"):format(d.run, s.status, s.message ~= "" and ": " .. s.message or ""))
-  print(("created %s on %s%s%s"):format(s.created, s.hostname,
-    s.elapsed and ", ran " .. term.span(s.elapsed) or "",
-    s.log_seconds and ("; logging took %.2f s"):format(s.log_seconds) or ""))
-  print_pairs("config", flat.sorted(d.config or {}))
-  print_pairs("environment", flat.sorted(d.env or {}))
-  print_metrics(d, term.unicode())
-  if #(d.layers or {}) > 0 then
-    print(("\n%d layers logged; trit inspect %s shows them"):format(#d.layers, args.run))
+  if not pattern then
+    print(("created %s on %s%s%s"):format(s.created, s.hostname,
+      s.elapsed and ", ran " .. term.span(s.elapsed) or "",
+      s.log_seconds and ("; logging took %.2f s"):format(s.log_seconds) or ""))
   end
+  print_pairs("config", flat.sorted(d.config or {}), pattern, "config.")
+  print_pairs("environment", flat.sorted(d.env or {}), pattern, "env.")
+  print_metrics(d, term.unicode(), pattern)
+  if #(d.layers or {}) > 0 and not pattern then
+    print(("\n%d layers logged; trit inspect %s shows them"):format(#d.layers, d.run:gsub("/run%.h5$", "")))
+  end
+end
+
+-- The runs meant: the one at the path, or those below it that pass the filter.
+local function choose(args)
+  local run, why = runfile.open(args.run)
+  local found = not run and runs.find(args.run)
+  local rows = {}
+  if run then rows[1] = runs.summary(args.run) end
+  for i, dir in ipairs(found or {}) do rows[i] = runs.summary(dir) end
+  if #rows == 0 then return nil, why end
+  return runs.select(rows, args)
+end
+
+function show.run(args)
+  local rows, why = choose(args)
+  if not rows then return nil, why end
+  local all = {}
+  for i, row in ipairs(rows) do
+    local run, message = runfile.open(row.run)
+    local d
+    if run then d, message = gather(run) end
+    if not d then return nil, message end
+    all[i] = d
+  end
+  if args.json then
+    for _, d in ipairs(all) do d.series = nil end
+    local json = require "trit.json"
+    local one = #all == 1 and runfile.find(args.run)
+    print(json.encode(one and all[1] or json.array(all), { indent = true }))
+    return 0
+  end
+  for i, d in ipairs(all) do
+    if i > 1 then print("\n" .. ("-"):rep(term.width()) .. "\n") end
+    print_run(d, args.pattern)
+  end
+  if #all == 0 then io.stderr:write(("no run in '%s' is such\n"):format(args.run)) end
   return 0
 end
 

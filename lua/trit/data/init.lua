@@ -8,6 +8,7 @@
 -- nothing.  `trit.data.options()` lists the options with their documentation.
 
 local core = require "trit.core"
+local check = require "trit.options"
 
 local M = {}
 
@@ -72,7 +73,7 @@ function M.check(spec) return core.data_check(spec) end
 --- Write the set as one HDF5 file for "h5:FILE"; options.size: pixels to resize and cut to.
 -- Returns the number of damaged images, which are left out.
 function M.pack(spec, file, options)
-  return core.data_pack(spec, options and options.size or 0, file)
+  return core.data_pack(spec, check.check("data.pack", options, { "size" }).size or 0, file)
 end
 
 --- Make a generated set as a folder: trit.data.make("shapes10", dir, { train = 10000, ... }).

@@ -73,7 +73,8 @@ local ops = {} -- name -> function(state, record)
 
 local function weights_into(node, state, tensor, shape)
   local known = state.layers[tensor]
-  local packed = layer.pack(tensor, known and known.module)
+  local packed, why = layer.pack(tensor, known and known.module)
+  if not packed then refuse("%s: %s; only such can be packed", known.name, why) end
   local function fit(t) return t:reshape { shape = shape } end
   if packed.planes then
     node.planes, node.scales = {}, packed.scales

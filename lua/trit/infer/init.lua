@@ -12,6 +12,7 @@ local core = require "trit.core"
 require "trit" -- ops as methods of tensors
 local fuse = require "trit.infer.fuse"
 local trace = require "trit.infer.trace"
+local weight = require "trit.nn.weight"
 
 local infer = {}
 
@@ -63,10 +64,7 @@ end
 
 --- Accuracy of a runner, as trit.evaluate.
 function infer.evaluate(runner, ...)
-  local function self_() end
-  local as_model = setmetatable({ training = false, eval = self_, train = self_ },
-    { __call = function(_, x) return runner:run(x) end })
-  return require("trit.train").evaluate(as_model, ...)
+  return require("trit.train").score(function(x) return runner:run(x) end, ...)
 end
 
 --- How many ternary codes of `model` differ from what `net` would use now.
@@ -76,11 +74,11 @@ function infer.compare_codes(model, net)
   local modules, result = {}, { codes = 0, differ = 0, layers = {} }
   for name, module in net:quantizable() do modules[name:gsub("%.?weight$", "")] = module end
   local old = core.grad_enabled(false)
+  net:eval()
   for i, node in ipairs(model:facts().nodes) do
     if node.planes > 0 then
       local module, row = modules[node.name], { name = node.name, codes = node.weights * node.planes }
-      local packed = module and layer.pack(module.quantizer and module.quantizer(module.weight)
-        or module.weight, module)
+      local packed = module and layer.pack(weight.effective(module), module)
       row.differ = row.codes
       if packed and packed.planes and #packed.planes == node.planes then
         row.differ = 0

@@ -1,8 +1,9 @@
---- A layer's weights as a packed file keeps them: ternary planes with scales where they are such a sum,
--- numbers otherwise.
+--- A layer's weights as a packed file keeps them: ternary planes with scales where a quantizer is in
+-- use, numbers otherwise.
 --
 --   layer.pack(tensor, module) -> { planes = { { codes =, scale =, scale_neg = }, ... }, scales = n }
 --                              or { weights = tensor }
+--                              or nil, sentence: the quantizer makes no such sum
 
 local core = require "trit.core"
 
@@ -61,14 +62,23 @@ local function planes_of(q, shape)
   return planes
 end
 
---- `w`: the effective weights the net just used; `module`: their layer, nil for a plain tensor.
+--- Do the planes hold only -1, 0 and 1, and add up to `w`?
+local function hold(planes, w)
+  for _, p in ipairs(planes) do
+    if largest(p.codes) > 1 then return false end
+  end
+  return differ(sum_of(planes, #w:shape()), w) <= EXACT * largest(w)
+end
+
+--- `w`: the effective weights the net just used; `module`: their layer, nil for a plain tensor.  A layer
+-- whose quantizer still sleeps is float.
 function layer.pack(w, module)
   local q = module and rawget(module, "quantizer")
-  if not q then return { weights = w } end
-  local ok, planes = pcall(planes_of, q, w:shape())
-  if not ok or #planes > 8 then return { weights = w } end
-  local error_ = differ(sum_of(planes, #w:shape()), w)
-  if not (error_ <= EXACT * largest(w)) then return { weights = w } end
+  if not q or w == module.weight then return { weights = w } end
+  local planes = planes_of(q, w:shape())
+  if not hold(planes, w) then
+    return nil, ("the weights of %s are not sums of -1, 0 and 1 times scales"):format(tostring(q))
+  end
   return { planes = planes, scales = planes[1].scale:numel() }
 end
 

@@ -14,6 +14,7 @@
 -- completed by the family's.  A default's type is the option's type.
 
 local core = require "trit.core"
+local check_options = require("trit.options").check
 local lfs = require "lfs"
 
 local models = {}
@@ -101,16 +102,8 @@ end
 
 --- All options of a network: those given after a check, defaults for the rest.
 local function complete(info, given)
-  if type(given) ~= "table" then
-    core.raise(("%s: options must be a table, got %s"):format(info.name, type(given)))
-  end
+  given = check_options(info.name, given, info.options)
   local o = {}
-  for option in pairs(given) do
-    if not info.options[option] then
-      core.raise(("%s: unknown option %q; known: %s"):format(info.name, tostring(option),
-        table.concat(sorted_keys(info.options), ", ")))
-    end
-  end
   for option, row in pairs(info.options) do
     o[option] = row[1]
     if given[option] ~= nil then o[option] = check(info.name, option, given[option], row) end
@@ -128,7 +121,7 @@ function models.info(name) return find(name).info end
 -- model_name, model_options and input_shape = { channels, size, size }.
 function models.create(name, options)
   local entry = find(name)
-  local o = complete(entry.info, options or {})
+  local o = complete(entry.info, options)
   local net = entry.make(o)
   rawset(net, "model_name", name)
   rawset(net, "model_options", o)

@@ -4,13 +4,15 @@
 -- `momentum`, the weight of the new value; evaluation uses the running values (methods 2.16).
 
 local core = require "trit.core"
+local options = require "trit.options"
 local Module = require "trit.nn.module"
 
 local BatchNorm = Module.class("batch_norm")
 
 function BatchNorm:init(o)
-  local c = o[1]
-  if not c then error("batch_norm: needs { channels }", 3) end
+  options.check("batch_norm", o, { "momentum", "eps" }, 1)
+  if not o[1] then options.fail("batch_norm", "needs { channels }") end
+  local c = options.whole("batch_norm", "channels", o[1], 1)
   self.weight = core.ones({ c }):requires_grad(true)
   self.bias = core.zeros({ c }):requires_grad(true)
   self:buffer("running_mean", core.zeros { c })

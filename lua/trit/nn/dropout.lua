@@ -2,13 +2,15 @@
 -- Off in evaluation.  The mask is a function of (seed, call, element).
 
 local core = require "trit.core"
+local options = require "trit.options"
 local Module = require "trit.nn.module"
 
 local Dropout = Module.class("dropout")
+Dropout.counters = { "calls" }
 
 function Dropout:init(o)
-  o = o or {}
-  self.p, self.seed, self.calls = o.p or 0.5, o.seed or 0, 0
+  o = options.check("dropout", o, { "p", "seed" })
+  self.p, self.seed, self.calls = options.within("dropout", "p", o.p or 0.5, 0, 1), o.seed or 0, 0
 end
 
 function Dropout:forward(x)

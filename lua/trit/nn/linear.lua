@@ -4,6 +4,7 @@
 -- `std`; `cut` draws again what lies further than so many std from 0.  bias starts at 0.
 
 local core = require "trit.core"
+local options = require "trit.options"
 local Module = require "trit.nn.module"
 local weight = require "trit.nn.weight"
 
@@ -12,8 +13,9 @@ local Linear = Module.class("linear")
 local STREAM_INIT = 1
 
 function Linear:init(o)
-  local nin, nout = o[1], o[2]
-  if not (nin and nout) then error("linear: needs { in, out }", 3) end
+  options.check("linear", o, { "bias", "seed", "std", "cut" }, 2)
+  if not (o[1] and o[2]) then options.fail("linear", "needs { in, out }") end
+  local nin, nout = options.whole("linear", "in", o[1], 1), options.whole("linear", "out", o[2], 1)
   self.weight = core.randn({ nout, nin },
     { std = o.std or math.sqrt(2 / nin), cut = o.cut, seed = o.seed or 0, stream = STREAM_INIT })
     :requires_grad(true)

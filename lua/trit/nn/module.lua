@@ -21,6 +21,9 @@ local function is_module(v)
   return type(v) == "table" and rawget(v, "_children") ~= nil
 end
 
+--- Is v a module?
+function Module.is(v) return is_module(v) end
+
 local function is_parameter(v)
   return type(v) == "userdata" and getmetatable(v).__name == "trit.tensor" and v:requires_grad()
 end
@@ -137,13 +140,14 @@ function Module:thresholds()
   return as_list(named)
 end
 
---- { { name=, tensor=, threshold=, layer= }, ... } of every quantizer's trainable parameters.
-function Module:quantizer_entries()
+--- { { name=, tensor=, threshold=, layer= }, ... } of every quantizer's trainable parameters; with
+-- `states` also of what quantizers keep without training it.
+function Module:quantizer_entries(states)
   local list = {}
   for prefix, m in self:named_modules() do
     local q = rawget(m, "quantizer")
     if q then
-      local named = q:parameters()
+      local named = states and q:state_dict() or q:parameters()
       local names = {}
       for name in pairs(named) do names[#names + 1] = name end
       table.sort(names)
@@ -154,6 +158,13 @@ function Module:quantizer_entries()
     end
   end
   return list
+end
+
+--- The module of that path ("layer1.0.conv1"), nil if there is none.
+function Module:find(path)
+  for name, m in self:named_modules() do
+    if name == path then return m end
+  end
 end
 
 --- Iterate (weight name, module) over layers whose weight a quantizer could take.
@@ -175,8 +186,30 @@ function Module:state_dict()
   for _, field in ipairs { "_params", "_buffers" } do
     for _, e in ipairs(entries(self, field)) do state[e.name] = e.tensor end
   end
-  for _, e in ipairs(self:quantizer_entries()) do state[e.name] = e.tensor end
+  for _, e in ipairs(self:quantizer_entries(true)) do state[e.name] = e.tensor end
   return state
+end
+
+-- Numbers of one object under `prefix` in all; given a state, take them first.
+local function count(all, prefix, object, fields, state)
+  for _, field in ipairs(fields) do
+    local name = prefix == "" and field or prefix .. "." .. field
+    if state and state[name] then rawset(object, field, state[name]) end
+    all[name] = rawget(object, field)
+  end
+end
+
+--- Numbers that count what a module did, such as calls that drew random numbers: a class names its fields
+-- in `counters`; and where quantizers stand in their schedules.  They belong to the training, not to
+-- the model.  Given a table, set them.
+function Module:counters_dict(state)
+  local all = {}
+  for prefix, m in self:named_modules() do
+    count(all, prefix, m, m.counters or {}, state)
+    local q = rawget(m, "quantizer")
+    if q then count(all, prefix == "" and "quantizer" or prefix .. ".quantizer", q, q.counters, state) end
+  end
+  return all
 end
 
 local function sorted_keys(t)
@@ -186,6 +219,18 @@ local function sorted_keys(t)
   return keys
 end
 
+-- Every tensor of the state that has a place here must fit it.
+local function check_shapes(mine, state)
+  for _, name in ipairs(sorted_keys(state)) do
+    local known = mine[name]
+    local here, there = known and known:shape() or {}, known and state[name]:shape() or {}
+    if table.concat(here, ",") ~= table.concat(there, ",") then
+      core.raise(("load_state_dict: %q is f32[%s] but f32[%s] is to be loaded"):format(name,
+        table.concat(here, ","), table.concat(there, ",")))
+    end
+  end
+end
+
 --- Copy tensors in by name.  Strict by default: a missing or unexpected name is an error naming it.
 -- Quantizers are initialised from the loaded weights unless the state brings their parameters, so
 -- float weights give fresh thresholds and a quantized checkpoint keeps its own.
@@ -193,17 +238,20 @@ end
 function Module:load_state_dict(state, options)
   local strict = not options or options.strict ~= false
   local mine = self:state_dict()
+  check_shapes(mine, state)
   for _, name in ipairs(sorted_keys(state)) do
     local known = mine[name]
     if known then
       known:copy(state[name])
+      local layer = name:match("^(.*)%.quantizer%.woken$")
+      if layer then self:find(layer).quantizer:load_woken(state[name]) end
     elseif strict and not name:match("num_batches_tracked$") then
-      error(("load_state_dict: %q is not a tensor of this model"):format(name), 2)
+      core.raise(("load_state_dict: %q is not a tensor of this model"):format(name))
     end
   end
   for _, name in ipairs(sorted_keys(mine)) do
     if not state[name] and strict and not name:match("%.quantizer%.") then
-      error(("load_state_dict: %q is missing"):format(name), 2)
+      core.raise(("load_state_dict: %q is missing"):format(name))
     end
   end
   self:reset_quantizers(function(prefix)

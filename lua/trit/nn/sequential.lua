@@ -1,18 +1,25 @@
 --- nn.sequential { m1, m2, ... }: each applied to the last one's result.  Names count from 0, as
 -- torchvision's do.
 
+local options = require "trit.options"
 local Module = require "trit.nn.module"
 
 local Sequential = Module.class("sequential")
 
+local function check(i, m)
+  if not Module.is(m) then options.fail("sequential", "element %d is a %s, not a module", i, type(m)) end
+  return m
+end
+
 function Sequential:init(list)
-  self.length = #list
-  for i, m in ipairs(list) do self[tostring(i - 1)] = m end
+  options.check("sequential", list, {}, type(list) == "table" and #list or 0)
+  self.length = 0
+  for _, m in ipairs(list) do self:add(m) end
 end
 
 --- Append a module; returns the sequence.
 function Sequential:add(m)
-  self[tostring(self.length)] = m
+  self[tostring(self.length)] = check(self.length + 1, m)
   self.length = self.length + 1
   return self
 end

@@ -3,6 +3,10 @@
 -- mode.scale_only is set by the trainer during TGA's threshold pass: then the layer takes the
 -- quantized weight as a constant and its scale S as the thing to differentiate, so that no weight
 -- gradient is computed (dL/dS = <dL/dy, y - b> / S, methods 1.4, 1.5).
+--
+-- Quantizers whose parameters do not act through one scale (TGA with n_thresholds 2 or 4 or with
+-- scale = "sample_mean") are applied as usual in that pass: it costs the gradient of the quantized
+-- weight, dL/dw', as much time as in the weight pass; dL/dw of the latent weights is not formed.
 
 local weight = { mode = { scale_only = false } }
 
@@ -10,6 +14,12 @@ local weight = { mode = { scale_only = false } }
 function weight.effective(m)
   local q = m.quantizer
   if not q then return m.weight, nil end
+  if not q:awake(m.weight) then return m.weight, nil end
+  if q.progress >= q.stop then -- settled: as it will be used, and no longer trained
+    q.training = false
+    return q(m.weight:detach()), nil
+  end
+  q.training = m.training
   if weight.mode.scale_only and q:scale_only() then return q:scale_node(m.weight) end
   return q(m.weight), nil
 end

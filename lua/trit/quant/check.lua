@@ -5,6 +5,7 @@
 --   scale      q(2w) = 2 q(w), parameters reset from 2w
 --   permute    permuting the weights of a row permutes their codes
 --   monotone   codes do not fall as weights rise
+--   binary     no level is 0
 -- Every quantizer: zeros, constants and a single weight give finite results, NaN and infinity an error
 -- naming the quantizer; dL/dw is the derivative of the declared surrogate (plus, where the method says
 -- so, of the scale through the statistics); gradients of trained parameters are those of the scales.
@@ -75,7 +76,13 @@ function Bench:run(list, fresh)
   local ok, r = pcall(function()
     if fresh then self.q:reset(w) end
     local wq = self.q(w)
-    return { wq = numbers(wq), codes = numbers(self.q:codes()), scale = numbers(self.q:scale()),
+    self.last = w
+    local levels = {}
+    for k = 1, (self.q.handle:codes():numel()) // self.n do
+      for i = 1, self.n do levels[#levels + 1] = self.q.handle:level(i, k) end
+    end
+    return { levels = levels, wq = numbers(wq),
+      codes = numbers(self.q:codes()), scale = numbers(self.q:scale()),
       scale_neg = numbers(self.q:scale_neg()) }
   end)
   core.grad_enabled(old)
@@ -128,7 +135,7 @@ function properties.coded(b)
   local r = b:run(nil, true)
   for i = 1, b.n do
     local sum = 0
-    for k = 1, b.terms do sum = sum + b:value(r.codes[(k - 1) * b.n + i], r, b:at(i, k)) end
+    for k = 1, b.terms do sum = sum + r.levels[(k - 1) * b.n + i] end
     if math.abs(sum - r.wq[i]) > FLOAT * math.max(1, largest(r.wq)) then
       b:fail("codes times scales give %g at element %d, but w' is %g", sum, i, r.wq[i])
     end
@@ -243,11 +250,25 @@ local STEP, KINK = 1e-4, 1e-3 -- of surrogates; distance kept from |w| = 1, wher
 local function surrogate_slope(b, integral, r, i)
   local sum = 0
   for k = 1, b.terms do
-    local code, at = math.tointeger(r.codes[(k - 1) * b.n + i]), b:at(i, k)
-    sum = sum + integral(b.w[i] + STEP, code, r.scale[at], r.scale_neg[at])
-      - integral(b.w[i] - STEP, code, r.scale[at], r.scale_neg[at])
+    sum = sum + integral(r, i, k, b.w[i] + STEP) - integral(r, i, k, b.w[i] - STEP)
   end
   return sum / (2 * STEP) * b.g[i]
+end
+
+-- Of a row's whole surrogate: the slope of its loss as weight e (1..len), or, e being nil, trained
+-- number k moves.
+local function row_slope(b, row, learn, e, k)
+  local len, list, numbers_ = b.n // b.rows, {}, { table.unpack(learn) }
+  local first = (row - 1) * len
+  for i = 1, len do list[i] = b.w[first + i] end
+  local function loss(by)
+    if e then list[e] = b.w[first + e] + by else numbers_[k] = learn[k] + by end
+    local sum = 0
+    local out = b.q.handle:surrogate(b.last, row, list, numbers_)
+    for i, v in ipairs(out) do sum = sum + b.g[first + i] * v end
+    return sum
+  end
+  return (loss(STEP) - loss(-STEP)) / (2 * STEP)
 end
 
 local MOVE = 0.02 -- of one weight, to see the scale follow
@@ -257,27 +278,78 @@ local function attached_slope(b, codes, i)
   list[i] = b.w[i] + MOVE
   local up = held_loss(b, b:run(list), codes)
   list[i] = b.w[i] - MOVE
-  return (up - held_loss(b, b:run(list), codes)) / (2 * MOVE)
+  local slope = (up - held_loss(b, b:run(list), codes)) / (2 * MOVE)
+  b:run() -- the surrogate of the next element is taken at the weights as they are
+  return slope
 end
 
 local WEIGHTS = 5e-4 -- of the largest gradient: float scales over MOVE
 
-local function weight_gradients(b, definition)
+-- The declared surrogate as function(r, element, term, w) -> value, nil where none is declared so.
+local function integral_of(b, definition)
+  local own = b.q.options.ste == "own"
+  local lua_integral = own and definition and definition.ste_integral
+  if lua_integral then
+    return function(r, i, k, w)
+      local at = b:at(i, k)
+      return lua_integral(w, math.tointeger(r.codes[(k - 1) * b.n + i]), r.scale[at], r.scale_neg[at])
+    end
+  end
+  if b.q.handle:integral(1, 1, 0) then
+    return function(_, i, k, w) return b.q.handle:integral(i, k, w) end
+  end
+end
+
+-- Trained numbers do not change with other choices of `ste`; weights do, each in the same way.
+local SPARSE = 7
+
+local function check_slope(b, got, want, i, largest_)
+  if not (math.abs(got - want) <= WEIGHTS * largest_) then
+    b:fail("dL/dw at element %d (w = %g) is %g, but the surrogate's derivative is %g", i, b.w[i], got, want)
+  end
+end
+
+-- Trained numbers of a row as the surrogate takes them, by position; 0 for tensors of another kind.
+local function learn_of(b, row)
+  local list = {}
+  for k, p in ipairs(b.q.learn) do
+    list[k] = not (p.state or p.per_weight) and numbers(b.q:parameters()[p.name])[row] or 0
+  end
+  return list
+end
+
+local function row_gradients(b)
+  local g = b:gradients(true)
+  b:run()
+  local len, top = b.n // b.rows, largest(g.w)
+  for i = 1, b.n, 3 do
+    local row = b:row(i) + 1
+    if math.abs(math.abs(b.w[i]) - 1) > KINK then
+      check_slope(b, g.w[i], row_slope(b, row, learn_of(b, row), (i - 1) % len + 1), i, top)
+    end
+  end
+  for k, p in ipairs(b.q.learn) do
+    for row = 1, g.learn[p.name] and not p.per_weight and b.rows or 0 do
+      local want, got = row_slope(b, row, learn_of(b, row), nil, k), g.learn[p.name][row]
+      if not (math.abs(got - want) <= WEIGHTS * math.max(1e-3, largest(g.learn[p.name]))) then
+        b:fail("dL/d%s of row %d is %g, but the surrogate's derivative is %g", p.name, row, got, want)
+      end
+    end
+  end
+end
+
+local function weight_gradients(b, definition, every)
+  local attached, whole = b.q.handle:attached()
+  if whole then return row_gradients(b) end
   local got = b:gradients(true).w
   local r = b:run()
-  local integral = definition and definition.ste_integral
-  local _, attached = b.q.handle:integral(0, 0, 0, 0)
-  if not integral and b.q.handle:integral(0, 0, 0, 0) then
-    integral = function(...) return (b.q.handle:integral(...)) end
-  end
+  local integral = integral_of(b, definition)
   if not integral then return end
-  for i = 1, b.n, attached and 5 or 1 do
-    if math.abs(math.abs(b.w[i]) - 1) > KINK then
+  for i = 1, b.n, every or attached and 5 or 1 do
+    local bends = attached and math.abs(b.w[i]) <= MOVE -- |w| at 0
+    if math.abs(math.abs(b.w[i]) - 1) > KINK and not bends then
       local want = surrogate_slope(b, integral, r, i) + (attached and attached_slope(b, r.codes, i) or 0)
-      if not (math.abs(got[i] - want) <= WEIGHTS * largest(got)) then
-        b:fail("dL/dw at element %d (w = %g) is %g, but the surrogate's derivative is %g", i, b.w[i],
-          got[i], want)
-      end
+      check_slope(b, got[i], want, i, largest(got))
     end
   end
 end
@@ -305,6 +377,7 @@ end
 
 local function learn_gradients(b)
   if b.q.options.scale == "sample_mean" then return end -- TGA: declared to give thresholds no gradient
+  if select(2, b.q.handle:attached()) then return end -- with the weights: row_gradients
   local g = b:gradients(true)
   local r = b:run()
   for name, got in pairs(g.learn) do learn_gradient(b, name, got, r.codes) end
@@ -322,15 +395,28 @@ local function parse(case)
   return shape, options
 end
 
+-- The choices of `ste`, half-way through a training.
+local function other_surrogates(quant, info, options, shape)
+  for _, kind in ipairs { "identity", "clipped", "scaled", "inv_scaled", "annealed" } do
+    local given = { ste = kind }
+    for name, value in pairs(options) do given[name] = value end
+    local b = bench(quant, info.name, given, shape)
+    b.q:set_progress(0.5)
+    weight_gradients(b, nil, SPARSE)
+  end
+end
+
 local function check_case(quant, info, definition, options, shape)
   local b = bench(quant, info.name, options, shape)
+  local have = b.q.handle:properties()
   for _, name in ipairs { "coded", "odd", "odd_codes", "scale", "permute", "monotone" } do
-    if info.properties[name] then properties[name](b) end
+    if have[name] then properties[name](b) end
   end
   special(b)
   rejects(b)
   weight_gradients(b, definition)
-  if info.properties.coded then learn_gradients(b) end
+  if have.coded then learn_gradients(b) end
+  other_surrogates(quant, info, options, shape)
   special(bench(quant, info.name, options, { 1 }))
 end
 

@@ -44,7 +44,8 @@ local CODED = 32
 
 -- Fields and methods of quantizer objects that a trained number must not hide.
 local reserved = { name = true, options = true, handle = true, learn = true, given = true,
-  was_reset = true, scales_per_row = true }
+  was_reset = true, scales_per_row = true, training = true, progress = true, salt = true,
+  start = true, stop = true, woken = true }
 
 local function fail(d, ...)
   core.raise(("define %s: "):format(type(d.name) == "string" and d.name or "?") .. string.format(...))
@@ -101,15 +102,19 @@ local function param(d, name, spec)
   return { name = name, def = spec[1], min = lo, max = hi, doc = spec.doc or name }
 end
 
-local MAX_PARAMS, MAX_LEARN = 16, 2 -- of one descriptor: core/include/trit/base.h, quant.h
+local MAX_PARAMS, MAX_LEARN = 16, 3 -- of one descriptor: core/include/trit/base.h, quant.h
 
 local function param_list(d)
   local list = {}
   for _, name in ipairs(sorted(d.params or {})) do list[#list + 1] = param(d, name, d.params[name]) end
-  if d.params and d.params.granularity then fail(d, "granularity is there already") end
+  for _, name in ipairs { "granularity", "ste" } do
+    if d.params and d.params[name] then fail(d, "%s is there already", name) end
+  end
   list[#list + 1] = { name = "granularity", def = 0, choices = "layer|filter",
     doc = "one fit a layer or a filter" }
-  if #list > MAX_PARAMS then fail(d, "has %d params, at most %d are possible", #list - 1, MAX_PARAMS - 1) end
+  list[#list + 1] = { name = "ste", def = 0, choices = "own|identity|clipped|scaled|inv_scaled|annealed",
+    doc = "gradient of the latent weights: the definition's own, or another" }
+  if #list > MAX_PARAMS then fail(d, "has %d params, at most %d are possible", #list - 2, MAX_PARAMS - 2) end
   return list
 end
 

@@ -17,6 +17,7 @@ local Quantizer = {}
 
 -- Trainable parameters are fields of the object, beside name and options: q.delta.
 Quantizer.__index = Quantizer
+Quantizer.counters = { "progress", "start", "stop" } -- numbers of a training (Module:counters_dict)
 
 local function each_learn(q)
   return ipairs(q.learn)
@@ -39,6 +40,10 @@ end
 local function adopt(q, k, t)
   local decay, limit = q.handle:learn_hints(k)
   local p = q.learn[k]
+  if p.state then
+    rawset(q, p.name, t)
+    return
+  end
   hints[t] = { decay = decay, grad_limit = limit, lr_scale = p.lr_scale }
   rawset(q, p.name, t:requires_grad(true))
 end
@@ -55,17 +60,35 @@ local function make_parameters(q, w)
   end
 end
 
+--- Does it quantize yet?  One with a start (a share of the training, trit.schemes.delay) sleeps until
+-- progress has reached it, and wakes with parameters from the weights of that moment.
+function Quantizer:awake(w)
+  if self.start <= 0 then return true end
+  if self.progress < self.start and not self.woken then return false end
+  if not self.woken then
+    self.woken = true
+    self:reset(w)
+  end
+  return true
+end
+
+-- What the core sees of the training: whether a layer trains, how far it is, which layer it is.
+local function tell_phase(q) q.handle:phase(q.training, q.progress, q.salt) end
+
 --- (Re)initialise the parameters from weights `w`; tensors that fit are kept and overwritten.
 function Quantizer:reset(w)
   make_parameters(self, w)
+  tell_phase(self)
   self.handle:reset(w, table.unpack(parameter_list(self)))
   self.was_reset = true
   return self
 end
 
---- w' = q(w): the effective weights, an autograd node.  The first call resets when nobody has.
+--- w' = q(w): the effective weights, an autograd node.  The first call resets when nobody has.  With
+-- q.training (layers set it), draws are made and states move on.
 function Quantizer:__call(w)
   if not ready(self) then self:reset(w) end
+  tell_phase(self)
   return self.handle:apply(w, table.unpack(parameter_list(self)))
 end
 
@@ -76,6 +99,7 @@ function Quantizer:scale_only() return self.handle:scale_only() end
 -- passes that train thresholds only.  Quantizes once.  Needs q:scale_only().
 function Quantizer:scale_node(w)
   if not ready(self) then self:reset(w) end
+  tell_phase(self)
   local list = parameter_list(self)
   local old = core.grad_enabled(false)
   local ok, wq = pcall(self.handle.apply, self.handle, w, table.unpack(list))
@@ -96,9 +120,15 @@ function Quantizer:scale_neg() return self.handle:scale_neg() end
 --- Trainable parameters by name; sorted names give the order everywhere.
 function Quantizer:parameters()
   local named = {}
-  for _, p in each_learn(self) do named[p.name] = rawget(self, p.name) end
+  for _, p in each_learn(self) do
+    if not p.state then named[p.name] = rawget(self, p.name) end
+  end
   return named
 end
+
+--- For what is scheduled over a training (annealed gradients, growing masks): the share of it that is
+-- over, 0 to 1.
+function Quantizer:set_progress(t) self.progress = math.min(math.max(t, 0), 1) end
 
 local function find_learn(q, name)
   for k, p in each_learn(q) do
@@ -108,42 +138,77 @@ local function find_learn(q, name)
 end
 
 --- Does parameter `name` belong to the threshold group?
-function Quantizer:is_threshold(name) return find_learn(self, name).threshold end
+function Quantizer:is_threshold(name) return name ~= "woken" and find_learn(self, name).threshold end
 
 --- Per row: { mu, sigma, center, count, delta, z, scale, scale_neg, clip_active,
 -- occupancy = { share of -1, 0, 1 } }, numbers the method has not are nil; with several terms `terms`
 -- lists delta ... occupancy of each.  Of the last call, or, with weights given, of those.
 function Quantizer:stats(w)
   if w then
-    local old = core.grad_enabled(false)
+    local old, training = core.grad_enabled(false), self.training
+    self.training = false
     local ok, e = pcall(self, w)
+    self.training = training
     core.grad_enabled(old)
     if not ok then error(e, 0) end
   end
   return self.handle:stats()
 end
 
---- Storage in bits per weight: 2 for each term, and after a call its scales, 32 bits each.
-function Quantizer:bits()
-  local terms, rows, n = self.handle:layout()
-  local bits = 2 * terms
-  if n and n > 0 then bits = bits + 32 * terms * rows * self.scales_per_row / n end
-  return bits
+-- stats[row][field] of every row, or of every term of every row; nil unless the method has it everywhere.
+local function field_of(stats, field)
+  local list = {}
+  for _, row in ipairs(stats) do
+    for _, r in ipairs(#row.terms > 0 and row.terms[1][field] ~= nil and row.terms or { row }) do
+      if r[field] == nil then return nil end
+      list[#list + 1] = r[field]
+    end
+  end
+  return list
 end
 
---- The parameters as name -> tensor; empty before the first reset.
-function Quantizer:state_dict() return self:parameters() end
+--- Fill in what a run file holds of this layer (runlog's Log:layer): codes and, for every row, term by
+-- term, threshold and scale; for every row the middle of its cuts.  Of weights `w`.
+function Quantizer:record(w, record)
+  local stats = self:stats(w)
+  record.codes = self:codes()
+  record.threshold, record.scale = field_of(stats, "delta"), field_of(stats, "scale")
+  record.center = field_of(stats, "center")
+end
+
+--- Storage in bits per weight: 2 for a ternary term, 1 for a binary one, and after a call its scales,
+-- 32 bits each; at most float's 32.
+function Quantizer:bits()
+  local bits, terms, rows, n = self.handle:layout()
+  if n and n > 0 then bits = bits + 32 * terms * rows * self.scales_per_row / n end
+  return math.min(bits, 32)
+end
+
+--- Parameters and kept states as name -> tensor; empty before the first reset.
+function Quantizer:state_dict()
+  local named = {}
+  for _, p in each_learn(self) do named[p.name] = rawget(self, p.name) end
+  if self.start > 0 then named.woken = core.ones { 1 } * (self.woken and 1 or 0) end
+  return named
+end
+
+--- Take over whether it sleeps; `saved` is what state_dict gave, or nil.
+function Quantizer:load_woken(saved) self.woken = saved ~= nil and saved:item() ~= 0 end
 
 --- Copy parameters in.  Without a reset before, they take the saved shapes.
 function Quantizer:load_state_dict(state)
-  for name in pairs(state) do find_learn(self, name) end
+  for name in pairs(state) do
+    if name ~= "woken" then find_learn(self, name) end
+  end
+  self:load_woken(state.woken)
   for k, p in each_learn(self) do
     local saved, mine = state[p.name], rawget(self, p.name)
     if not saved then core.raise(("%s: the state has no parameter %s"):format(self.name, p.name)) end
     if mine then
       mine:copy(saved)
     else
-      adopt(self, k, saved:clone())
+      local layout = p.per_weight and "hwio" or nil
+      adopt(self, k, core.zeros(saved:shape(), { layout = layout }):copy(saved))
     end
   end
   self.was_reset = true
@@ -154,13 +219,20 @@ local function wrap(name, options)
   local handle = core.quantizer(name, options)
   local info = core.quant_info(name)
   local self = { name = name, handle = handle, options = handle:options(), learn = info.learn,
-    given = options, scales_per_row = #info.learn > 1 and #info.learn or 1, was_reset = false }
+    given = options, was_reset = false, training = false, progress = 0, salt = 0,
+    start = 0, stop = math.huge, woken = false }
+  local sides = 0 -- numbers trained beside each other as scales (TTQ)
+  for _, p in ipairs(info.learn) do
+    if not p.state and not p.per_weight then sides = sides + 1 end
+  end
+  self.scales_per_row = math.max(sides, 1)
   return setmetatable(self, Quantizer)
 end
 
 --- A copy with the same options and, if there are any yet, the same parameter values.
 function Quantizer:clone()
   local q = wrap(self.name, self.given)
+  q.salt, q.start, q.stop = self.salt, self.start, self.stop
   if ready(self) and #self.learn > 0 then q:load_state_dict(self:state_dict()) end
   return q
 end
@@ -182,7 +254,7 @@ function quant.create(name, options) return wrap(name, options) end
 function quant.list() return core.quant_list() end
 
 --- { name, doc, params = { { name, default, min, max, choices, doc } ... },
--- learn = { { name, doc, threshold, decay, lr_scale } ... }, properties, cases } of one.
+-- learn = { { name, doc, threshold, decay, lr_scale, state, per_weight } ... }, properties, cases } of one.
 function quant.info(name) return core.quant_info(name) end
 
 --- Is x a quantizer object?

@@ -1,0 +1,10 @@
+--- Bayes by Backprop (Blundell et al. 2015, arXiv:1505.05424): a distribution over every weight; weights that
+-- drown in their own noise are counted as zeros.
+
+local quant = require "trit.quant"
+
+return { name = "bayes",
+  doc = "normal distributions over weights, scale mixture prior (Blundell et al. 2015)",
+  weights = function(job) -- the loss is a mean over images: the added part is shared among them
+    return quant.bayes { kl = 1 / (job.data.batches * (job.data.options and job.data.options.batch or 1)) }
+  end }

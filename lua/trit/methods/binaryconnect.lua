@@ -1,0 +1,66 @@
+--- BinaryConnect and BNN (Courbariaux et al. 2015, arXiv:1511.00363; 2016, arXiv:1602.02830, and their
+-- code): latent weights in [-1, 1], clipped after every update, learning rates scaled by layer.
+
+local core = require "trit.core"
+local hints = require "trit.hints"
+local quant = require "trit.quant"
+local act = require "trit.act"
+
+local M = {}
+
+--- A layer's factor of the learning rate, 1/sqrt(1.5/(fan_in + fan_out)); fans count the window.
+function M.lr_scale(shape)
+  local window = 1
+  for i = 3, #shape do window = window * shape[i] end
+  return 1 / math.sqrt(1.5 / (window * (shape[1] + shape[2])))
+end
+
+--- w <- clip(w + s (w_opt - w), -1, 1), in place: what follows the plain update w_opt.
+function M.step(w, w_opt, scale)
+  return w:copy((w + (w_opt - w) * scale):clamp { min = -1, max = 1 })
+end
+
+-- The scaled step is the optimizer's with a scaled learning rate; clipping follows.
+local function prepare(net)
+  for _, m in net:quantizable() do
+    if rawget(m, "quantizer") then
+      local hint = hints[m.weight] or {}
+      hint.lr_scale, hint.decay = M.lr_scale(m.weight:shape()), false
+      hints[m.weight] = hint
+    end
+  end
+end
+
+local function clip(net)
+  local old = core.grad_enabled(false)
+  for _, m in net:quantizable() do
+    if rawget(m, "quantizer") then m.weight:copy(m.weight:clamp { min = -1, max = 1 }) end
+  end
+  core.grad_enabled(old)
+end
+
+local function hooks(net) return { step = function() clip(net) end } end
+
+local ADAM = 0.03 -- of the job's SGD rate: the authors start Adam at 3e-3
+
+local function optimizer(net, _, lr) return require("trit.optim").adam(net:parameters(),
+  { lr = lr * ADAM }) end
+
+local function variant(d)
+  d.start, d.prepare, d.hooks, d.optimizer = "scratch", prepare, hooks, optimizer
+  return d
+end
+
+return setmetatable({
+  variant { name = "binaryconnect", doc = "binary weights by sign, no scale (Courbariaux et al. 2015)",
+    weights = quant.binaryconnect {},
+    published = { { set = "CIFAR-10", network = "VGG", degradation = -2.4, ends = "quantized",
+      source = "authors' README (stochastic; FP unverified)" } } },
+  variant { name = "binaryconnect_stochastic",
+    doc = "binary weights drawn at every step (Courbariaux et al. 2015)",
+    weights = quant.binaryconnect { mode = "stochastic" },
+    published = { { set = "CIFAR-10", network = "VGG", degradation = -2.4, ends = "quantized",
+      source = "authors' README (FP unverified)" } } },
+  variant { name = "bnn", doc = "binary weights and activations (Courbariaux et al. 2016)",
+    weights = quant.binaryconnect {}, activations = act.bnn {}, ends = "float" },
+}, { __index = M })

@@ -1,0 +1,94 @@
+--- Channel pruning by LASSO (He, Zhang & Sun, ICCV 2017, arXiv:1707.06168): for every layer, front to back,
+-- the channels whose weighted contributions rebuild the original network's outputs, then least squares for
+-- the weights that stay.  Inputs come from the network pruned so far, outputs from the original.  The bias
+-- of the fit is left to the batch norm; the shortcut's error is not compensated.
+
+local core = require "trit.core"
+local channels = require "trit.channels"
+local linear = require "trit.linear"
+
+local M = {}
+
+local KEEP, IMAGES, TUNE = 0.5, 16, 0.2 -- share of channels; sampled; learning rate of the fine-tuning
+local PLACES, RIDGE = 60, 1e-4 -- per image for the weights' fit; of the diagonal's mean
+
+-- Input patches (kept channels) and original outputs at sampled places: rows of P and of Y.
+local function patches(layer, x, out, kept, seed)
+  local o, shape = layer.options, layer.weight:shape()
+  local stride = type(o.stride) == "table" and o.stride or { o.stride, o.stride }
+  local padding = type(o.padding) == "table" and o.padding or { o.padding, o.padding }
+  local xs, ys, size, P, Y = x:totable(), out:totable(), out:shape(), {}, {}
+  local places = core.rand({ #xs, PLACES }, { seed = seed, stream = 7 }):totable()
+  for image = 1, #xs do
+    for _, u in ipairs(places[image]) do
+      local place = math.floor(u * size[3] * size[4])
+      local row, column, p, y = place // size[4], place % size[4], {}, {}
+      for _, c in ipairs(kept) do
+        for a = 0, shape[3] - 1 do
+          local line = xs[image][c][row * stride[1] + a - padding[1] + 1]
+          for b = 0, shape[4] - 1 do
+            p[#p + 1] = line and line[column * stride[2] + b - padding[2] + 1] or 0
+          end
+        end
+      end
+      for f = 1, size[2] do y[f] = ys[image][f][row + 1][column + 1] end
+      P[#P + 1], Y[#Y + 1] = p, y
+    end
+  end
+  return P, Y
+end
+
+-- W of the kept channels with least |P W - Y|^2.
+local function refit(layer, kept, P, Y)
+  local shape, p, y = layer.weight:shape(), core.tensor(P), core.tensor(Y)
+  local A = core.ops.matmul(p, p, { transpose_a = true }):totable()
+  local B = core.ops.matmul(p, y, { transpose_a = true }):totable()
+  local W = linear.solve_many(A, B, RIDGE)
+  if not W then return end
+  for f = 1, shape[1] do
+    local i = 0
+    for _, c in ipairs(kept) do
+      for a = 1, shape[3] do
+        for b = 1, shape[4] do
+          i = i + 1
+          layer.weight:set(f, c, a, b, W[i][f])
+        end
+      end
+    end
+  end
+end
+
+--- Prune `net`; `original` is a copy of it that stays as it is.
+function M.prune(net, original, x, o)
+  local then_ = channels.targets(original)
+  for i, target in ipairs(channels.targets(net)) do
+    local layer, before = target.layer, then_[i].layer
+    local c = layer.weight:shape()[2]
+    local input, input0 = channels.input_of(net, layer, x), channels.input_of(original, before, x)
+    local X = channels.contributions(layer, input, layer.weight:detach(), o)
+    local _, y = channels.contributions(before, input0, before.weight:detach(), o)
+    local kept = channels.lasso(X, y, math.max(1, math.floor(c * (o.keep or KEEP) + 0.5)))
+    local old = core.grad_enabled(false)
+    local out = core.ops.conv2d(input0, before.weight, nil, nil, before.options)
+    refit(layer, kept, patches(layer, input, out, kept, o.seed or 1))
+    core.grad_enabled(old)
+    channels.keep(target, kept)
+  end
+end
+
+local function train(job, d)
+  local methods = require "trit.methods"
+  local net, epochs = methods.float_start(job)
+  local original = job.model()
+  original:load_state_dict(net:state_dict())
+  M.prune(net, original, channels.batch(job.data, IMAGES), { seed = job.seed })
+  local _, bits = require("trit.train").sparsity(net)
+  return methods.fit(net, job, { epochs = epochs, lr = job.lr * TUNE, label = d.name, out = job.out,
+    config = { method = d.name, bits = bits } }), net
+end
+
+return setmetatable({ { name = "channel_pruning",
+  doc = "half of the inner channels removed by LASSO (He et al. 2017)",
+  train = train, published = { { set = "CIFAR-10", network = "ResNet-56", degradation = 1.0,
+    source = "DCP, table 1" } } } },
+  { __index = M })
