@@ -50,7 +50,7 @@ function measure.peer(command)
   local input, output = uv.new_pipe(), uv.new_pipe()
   local buffer, ended = "", false
   local process, pid
-  process, pid = uv.spawn("/bin/sh", { args = { "-c", "exec " .. command }, stdio = { input, output, 2 } },
+  process, pid = uv.spawn("/bin/sh", { args = { "-c", command }, stdio = { input, output, 2 } },
     function()
       ended = true
       process:close()
@@ -86,14 +86,22 @@ end
 --- After every peer's close(): wait until all handles have gone; none may be left when Lua ends.
 function measure.finish() uv.run() end
 
---- Most memory a process has had, bytes: VmHWM of /proc; nil where that is not known.
+local function read(path)
+  local f = io.open(path)
+  local text = f and f:read("a") or ""
+  if f then f:close() end
+  return text
+end
+
+--- Most memory a process, or a child of it (a peer's shell has one), has had: bytes, VmHWM of /proc; 0 where
+-- that is not known.  Without a pid: this process alone.
 function measure.peak_memory(pid)
-  local f = io.open(("/proc/%s/status"):format(pid or "self"))
-  if not f then return nil end
-  local text = f:read("a")
-  f:close()
-  local kib = text:match("VmHWM:%s*(%d+)")
-  return kib and 1024 * tonumber(kib)
+  local most = 1024 * (tonumber(read(("/proc/%s/status"):format(pid or "self")):match("VmHWM:%s*(%d+)")) or 0)
+  local children = pid and read(("/proc/%d/task/%d/children"):format(pid, pid)) or ""
+  for child in children:gmatch("%d+") do
+    most = math.max(most, measure.peak_memory(math.tointeger(tonumber(child))))
+  end
+  return most
 end
 
 return measure

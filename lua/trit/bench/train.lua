@@ -127,7 +127,7 @@ local function print_report(r)
   for i, c in ipairs(r.results) do
     lines[i] = { c.name, ("%.1f"):format(c.median * 1e3), ("%.1f"):format(c.least * 1e3),
       ("%.1f"):format(c.iqr * 1e3), ("%.1f"):format(r.batch / c.median),
-      ("%.2f"):format(c.median / r.results[1].median), ("%.0f"):format((c.memory or 0) / 2 ^ 20),
+      ("%.2f"):format(c.median / r.results[1].median), ("%.0f"):format(c.memory / 2 ^ 20),
       i == 1 and ("%.1e"):format(r.residual) or "" }
   end
   print(term.table({ "candidate", "median ms", "least", "iqr", "images/s", "ratio", "RSS MiB", "residual" },
