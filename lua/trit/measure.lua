@@ -44,18 +44,18 @@ function measure.rounds(candidates, options)
 end
 
 --- A program that runs one timed call per line it reads and answers with its seconds; its first line
--- is its name.  Returns { name =, run = function, close = function }, or nil and a sentence; when all
--- peers are closed, call measure.finish().
+-- is its name.  Returns { name =, pid =, run = function, close = function }, or nil and a sentence; when
+-- all peers are closed, call measure.finish().
 function measure.peer(command)
   local input, output = uv.new_pipe(), uv.new_pipe()
   local buffer, ended = "", false
-  local process, why
-  process, why = uv.spawn("/bin/sh", { args = { "-c", command }, stdio = { input, output, 2 } },
+  local process, pid
+  process, pid = uv.spawn("/bin/sh", { args = { "-c", command }, stdio = { input, output, 2 } },
     function()
       ended = true
       process:close()
     end)
-  if not process then return nil, ("peer '%s': %s"):format(command, tostring(why)) end
+  if not process then return nil, ("peer '%s': %s"):format(command, tostring(pid)) end
   output:read_start(function(_, data)
     if data then buffer = buffer .. data else ended = true end
   end)
@@ -71,7 +71,7 @@ function measure.peer(command)
     output:close()
     return nil, ("peer '%s' ended before it said its name"):format(command)
   end
-  return { name = name,
+  return { name = name, pid = pid,
     run = function()
       if not ended then input:write("\n") end
       return tonumber(line()) or error(("peer '%s' ended"):format(command), 0)
@@ -85,5 +85,23 @@ end
 
 --- After every peer's close(): wait until all handles have gone; none may be left when Lua ends.
 function measure.finish() uv.run() end
+
+local function read(path)
+  local f = io.open(path)
+  local text = f and f:read("a") or ""
+  if f then f:close() end
+  return text
+end
+
+--- Most memory a process, or a child of it (a peer's shell has one), has had: bytes, VmHWM of /proc; 0 where
+-- that is not known.  Without a pid: this process alone.
+function measure.peak_memory(pid)
+  local most = 1024 * (tonumber(read(("/proc/%s/status"):format(pid or "self")):match("VmHWM:%s*(%d+)")) or 0)
+  local children = pid and read(("/proc/%d/task/%d/children"):format(pid, pid)) or ""
+  for child in children:gmatch("%d+") do
+    most = math.max(most, measure.peak_memory(math.tointeger(tonumber(child))))
+  end
+  return most
+end
 
 return measure

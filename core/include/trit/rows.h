@@ -56,4 +56,8 @@ trit_status trit_rows_take_all(const trit_take *t, int64_t pixels, float *v, dou
 /* out[i] = sum over slots of slot[s * width + i], in order. */
 void trit_add_slots(const double *slot, int64_t slots, int64_t width, double *out);
 
+/* Float multiply-adds per second, two operations each, of all threads at the instruction set in
+ * use: the best of what `seconds` of trying gave, in GFLOP/s. */
+double trit_peak_gflops(double seconds);
+
 #endif
