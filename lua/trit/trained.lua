@@ -12,7 +12,8 @@
 --   config.dataset    { spec, options, mean, std, classes, class_names, shape }: what trit.data.open
 --                     needs, and the normalisation the weights were trained with
 --   checkpoint        the net's state_dict, names as they are or under one group ("net/conv1.weight");
---                     where quantizers stood in their schedules, in meta.run.counters
+--                     where quantizers stood in their schedules, in meta.run.counters or, when a
+--                     script saves it, meta.counters (net:counters_dict())
 --
 -- Without model_options the classes and channels are read off the weights, without dataset the set off
 -- the description in config.data.  A quantizer defined in Lua must be defined in this process before its
@@ -149,8 +150,9 @@ function trained.load(path, options)
   if not config then return refuse(message) end
   local saved, missing = checkpoint.load(run.dir, options and options.which)
   if not saved then return refuse(missing) end
+  local meta = saved.meta or {}
   local net, reason = trained.make(config, state_of(saved.tensors, config),
-    saved.meta and saved.meta.run and saved.meta.run.counters)
+    meta.counters or meta.run and meta.run.counters)
   if not net then return refuse(reason) end
   return net, config, dataset_of(config), saved.note
 end
