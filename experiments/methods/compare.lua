@@ -33,7 +33,7 @@ local result, net = trit.methods.train(p.method, {
   max_steps = p.max_steps > 0 and p.max_steps or nil })
 
 trit.checkpoint.save(result.dir, { tensors = net:state_dict(), meta = { method = p.method,
-  model = p.model } })
+  model = p.model, counters = net:counters_dict() } })
 trit.methods.save(result, { model = p.model, data = p.data, epochs = p.epochs, seed = p.seed })
 print(("%s: top-1 %.2f %% (best %.2f %%), zeros %.1f %%, %.2f bits, %.1f s an epoch"):format(p.method,
   100 * result.top1, 100 * result.best_top1, 100 * result.zeros, result.bits, result.epoch_seconds))

@@ -12,7 +12,8 @@
 --   config.dataset    { spec, options, mean, std, classes, class_names, shape }: what trit.data.open
 --                     needs, and the normalisation the weights were trained with
 --   checkpoint        the net's state_dict, names as they are or under one group ("net/conv1.weight");
---                     where quantizers stood in their schedules, in meta.run.counters
+--                     where quantizers stood in their schedules, in meta.run.counters or, when a
+--                     script saves it, meta.counters (net:counters_dict())
 --
 -- Without model_options the classes and channels are read off the weights, without dataset the set off
 -- the description in config.data.  A quantizer defined in Lua must be defined in this process before its
@@ -119,6 +120,23 @@ local function dataset_of(config)
     std = numbers(std), shape = c and { tonumber(c), tonumber(h), tonumber(w) } }
 end
 
+--- The network of a configuration (see above: model, model_options, layers) with these tensors, in
+-- evaluation mode; counters as of Module:counters_dict, or nil.  nil and a sentence when they do not fit.
+function trained.make(config, state, counters)
+  local made, net, reason = pcall(build, config, state)
+  if not made or not net then return nil, tostring(made and reason or net) end
+  if counters then net:counters_dict(counters) end
+  for name in pairs(state) do
+    local delayed = name:match("^(.*)%.quantizer%.woken$") -- the script alone knows how long
+    local layer = delayed and net:find(delayed)
+    local q = layer and rawget(layer, "quantizer")
+    if q and q.start <= 0 then q.start = 1 end
+  end
+  local ok, failure = pcall(net.load_state_dict, net, state)
+  if not ok then return nil, tostring(failure) end
+  return net:eval()
+end
+
 --- A trained network.
 -- path: run directory or run.h5.  options: which = "best" takes best.h5 instead of the newest
 -- checkpoint.
@@ -132,19 +150,11 @@ function trained.load(path, options)
   if not config then return refuse(message) end
   local saved, missing = checkpoint.load(run.dir, options and options.which)
   if not saved then return refuse(missing) end
-  local state = state_of(saved.tensors, config)
-  local made, net, reason = pcall(build, config, state)
-  if not made or not net then return refuse(made and reason or net) end
-  if saved.meta and saved.meta.run then net:counters_dict(saved.meta.run.counters) end
-  for name in pairs(state) do
-    local delayed = name:match("^(.*)%.quantizer%.woken$") -- the script alone knows how long
-    local layer = delayed and net:find(delayed)
-    local q = layer and rawget(layer, "quantizer")
-    if q and q.start <= 0 then q.start = 1 end
-  end
-  local ok, failure = pcall(net.load_state_dict, net, state)
-  if not ok then return refuse(failure) end
-  return net:eval(), config, dataset_of(config), saved.note
+  local meta = saved.meta or {}
+  local net, reason = trained.make(config, state_of(saved.tensors, config),
+    meta.counters or meta.run and meta.run.counters)
+  if not net then return refuse(reason) end
+  return net, config, dataset_of(config), saved.note
 end
 
 --- The data set of a run, normalised as in training and without augmentation.

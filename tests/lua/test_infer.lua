@@ -326,6 +326,57 @@ describe("the commands for packed models", function()
     end
   end)
 
+  it("export and import carry a network through safetensors", function()
+    local file, again = dir .. "/net.safetensors", dir .. "/again.trit"
+    local code, out, err = command("export", run, "-o", file)
+    assert.equal("0", tostring(code) .. err)
+    assert.matches("net.safetensors: safetensors, %d+ bytes\n$", out)
+    code, out, err = command("import", file, "-o", again, "--data", DATA)
+    assert.equal("0", tostring(code) .. err)
+    assert.matches("resnet8, 74800 weights %(74800 ternary%)", out)
+    code, out = command("verify", again, run)
+    assert.equal(0, code)
+    assert.matches("^0 of 74800 codes differ", out)
+    local _, a = command("eval", model, "--data", DATA, "--json")
+    local _, b = command("eval", again, "--data", DATA, "--json")
+    local json = require "trit.json"
+    assert.equal(json.decode(a).loss, json.decode(b).loss)
+  end)
+
+  it("export writes the weights in use, and import takes them by name", function()
+    local file, again, plain = dir .. "/used.safetensors", dir .. "/used.trit", dir .. "/plain.safetensors"
+    assert.equal(0, (command("export", run, "-o", file, "--weights", "effective")))
+    local tensors, net = trit.safetensors.load(file), assert(require("trit.trained").load(run))
+    local q = net.layer1["0"].conv1.quantizer
+    trit.no_grad(function()
+      assert.is_true(tensors["layer1.0.conv1.weight"]:equal(q(net.layer1["0"].conv1.weight)))
+    end)
+    for name in pairs(tensors) do assert.is_nil(name:find("quantizer", 1, true)) end
+    assert(trit.safetensors.save(plain, tensors)) -- nothing that says what it is
+    local code, out, err = command("import", plain, "-o", again, "--model", "resnet8", "--size", "32",
+      "--mean", "0.5,0.5,0.5", "--std", "0.25,0.25,0.25")
+    assert.equal("0", tostring(code) .. err)
+    assert.matches("74800 weights %(0 ternary%)", out)
+    local x = trit.randn({ 2, 3, 32, 32 }, { seed = 1 })
+    local packed = assert(infer.open(again))
+    assert.same({ 0.5, 0.5, 0.5 }, packed:facts().mean)
+    local y = trit.no_grad(function() return net(x) end)
+    assert.is_true(packed:runner { batch = 2 }:run(x):max_difference(y) < 1e-4)
+  end)
+
+  it("export writes ONNX", function()
+    if not trit.core.onnx_model(8, 17, "x") then return pending("built without protobuf-c") end
+    local sizes = {}
+    for _, form in ipairs { "int2", "int8", "float" } do
+      local code, _, err = command("export", run, "-o", dir .. "/net.onnx", "--weights", form)
+      assert.equal("0", tostring(code) .. err)
+      sizes[form] = lfs.attributes(dir .. "/net.onnx", "size")
+    end
+    assert.is_true(sizes.int2 < sizes.int8 and sizes.int8 < sizes.float)
+    assert.equal(0, (command("export", run, "-o", dir .. "/net.file", "--format", "onnx")))
+    assert.equal(sizes.int2, lfs.attributes(dir .. "/net.file", "size"))
+  end)
+
   it("the C example says what trit predict says", function()
     local program = build .. "/tests/classify"
     if not lfs.attributes(program) then return pending("no " .. program) end
@@ -341,6 +392,7 @@ describe("the commands for packed models", function()
   end)
 
   it("refuse what they cannot use in one sentence", function()
+    local bare, to = dir .. "/plain.safetensors", dir .. "/m.trit"
     local cases = {
       { 1, "cannot open: No such file", "eval", dir .. "/nothing.trit", "--data", DATA },
       { 1, "not a packed model", "predict", photo, photo },
@@ -349,6 +401,15 @@ describe("the commands for packed models", function()
       { 2, "give %-%-data", "eval", model },
       { 1, "neither JPEG nor PNG", "predict", model, model },
       { 1, "No such file or directory", "export", run, "-o", dir .. "/no/where.trit" },
+      { 1, "no such file or directory", "export", run, "-o", dir .. "/no/where.safetensors" },
+      { 2, "int8 does not go with the format trit", "export", run, "-o", to, "--weights", "int8" },
+      { 1, "No such file", "import", dir .. "/nothing", "-o", to },
+      { 1, "photo", "import", photo, "-o", to, "--model", "resnet8" },
+      { 2, "give %-%-model", "import", bare, "-o", to },
+      { 1, "unknown model \"resnet9\"", "import", bare, "-o", to, "--model", "resnet9" },
+      { 1, "is it a vgg7%?", "import", bare, "-o", to, "--model", "vgg7" },
+      { 1, "is missing", "import", bare, "-o", to, "--model", "resnet14" },
+      { 2, "2 numbers for 3 channels", "import", bare, "-o", to, "--model", "resnet8", "--mean", "1,2" },
     }
     for _, case in ipairs(cases) do
       local code, _, err = command(table.unpack(case, 3))
