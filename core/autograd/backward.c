@@ -4,6 +4,7 @@
  * The nodes behind y are collected, sorted by the order they were made in, and visited from the
  * last to the first: then every consumer of a result has been visited before its maker.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,8 @@ static int64_t next_order = 1;
 static int64_t walk_number = 0;
 
 void trit_node_clear(node *n) {
+    /* The op of a function written in Lua is part of the call's user data, which goes now. */
+    if (!n->spent) snprintf(n->name, sizeof n->name, "%s", n->call.op->name);
     trit_call_clear(&n->call);
     for (int i = 0; i < n->call.n_in; i++) {
         if (n->pinned >> i & 1) trit_tensor_unpin(n->source[i]);
@@ -79,7 +82,7 @@ static trit_status meet(node_list *list, trit_tensor *t) {
     if (n->spent)
         return trit_fail(TRIT_ERR_STATE,
                          "backward: the graph behind %s (%s) was released by an earlier backward",
-                         n->call.op->name, TRIT_TEXT(t));
+                         n->name, TRIT_TEXT(t));
     TRIT_TRY(list_add(list, n));
     n->call.out = trit_tensor_retain(t); /* until its visit is over: it owns the node */
     return TRIT_OK;

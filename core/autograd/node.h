@@ -9,7 +9,8 @@ typedef struct node {
     struct trit_node base;
     int64_t order;                    /* rises with every application */
     int64_t visited;                  /* number of the backward walk that met it last */
-    bool spent;                       /* backward has passed; operands are gone */
+    bool spent;                       /* backward has passed; operands and op are gone */
+    char name[48];                    /* of the op, for what is said of a spent node */
     trit_call call;                   /* operands as the op saw them (in its layout) */
     trit_tensor *source[TRIT_MAX_IN]; /* operands as given: where gradients go */
     trit_tensor *gy;                  /* gradient of the result, summed while walking */

@@ -33,9 +33,14 @@ double trit_profile_begin(void) { return profiling ? now() : 0.0; }
 void trit_profile_end(double began, const char *name, char pass) {
     if (!profiling || began == 0.0) return;
     int i = 0;
-    while (i < count && (entries[i].pass != pass || strcmp(entries[i].name, name) != 0)) i++;
+    while (i < count && (entries[i].pass != pass ||
+                         strncmp(entries[i].name, name, sizeof entries[i].name - 1) != 0))
+        i++;
     if (i == MOST) return;
-    if (i == count) entries[count++] = (trit_profile_entry){.name = name, .pass = pass};
+    if (i == count) {
+        entries[count++] = (trit_profile_entry){.pass = pass};
+        strncpy(entries[i].name, name, sizeof entries[i].name - 1);
+    }
     entries[i].seconds += now() - began;
     entries[i].calls++;
 }

@@ -33,13 +33,15 @@ function help.help(name)
     for op in pairs(core.ops) do names[#names + 1] = op end
     table.sort(names)
     print("ops: " .. table.concat(names, ", "))
+    print("optimizers: " .. table.concat(core.optim_list(), ", "))
     print("quantizers: " .. table.concat(require("trit.quant").list(), ", "))
     print("networks: " .. table.concat(require("trit.models").list(), ", "))
     return
   end
   local info = core.op_info(name)
   if not info then
-    local ok, found = pcall(require("trit.quant").info, name)
+    local ok, found = pcall(core.optim_info, name)
+    if not ok then ok, found = pcall(require("trit.quant").info, name) end
     info = ok and found or network(name)
   end
   if not info then error(("help: nothing is called %q"):format(name), 2) end

@@ -39,8 +39,20 @@ local function groups_of(params)
   if type(params) ~= "table" then
     error("optim: parameters must be a list of tensors or of groups, got " .. type(params), 4)
   end
-  if type(params[1]) == "table" then return params end
-  return { { params = params } }
+  local groups = type(params[1]) == "table" and params or { { params = params } }
+  for i, g in ipairs(groups) do
+    if type(g) ~= "table" or type(g.params) ~= "table" then
+      core.raise(("optim: group %d must be { params = list of tensors, ... }, got %s"):format(i,
+        type(g) ~= "table" and type(g) or "a table without params"))
+    end
+    for name, t in pairs(g.params) do
+      if name ~= "names" and (type(t) ~= "userdata" or getmetatable(t).__name ~= "trit.tensor") then
+        core.raise(("optim: parameter %s of group %d is a %s, not a tensor"):format(tostring(name), i,
+          type(t)))
+      end
+    end
+  end
+  return groups
 end
 
 local own = { params = true, name = true, grad_clamp = true } -- group fields that are not the rule's

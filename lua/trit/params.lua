@@ -85,6 +85,7 @@ end
 
 --- Declare options; values come from the command line (trit.context) where given.
 function params.declare(declared)
+  if type(declared) ~= "table" then fail("trit.params takes a table of options, got %s", type(declared)) end
   local ok, context = pcall(require, "trit.context")
   local given = ok and context.argv or {}
   local values = {}

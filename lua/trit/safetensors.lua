@@ -156,6 +156,9 @@ File.__name = "trit.safetensors.file"
 
 --- Open a file and check its header.  Returns the file, or nil and a sentence.
 function safetensors.open(path)
+  if type(path) ~= "string" then
+    require("trit.core").raise("safetensors: a file's path expected, got " .. type(path))
+  end
   local handle, why = io.open(path, "rb")
   if not handle then return nil, "safetensors: cannot open " .. why end
   local function fail(...)

@@ -25,6 +25,18 @@ local function check_values(o)
   end
 end
 
+--- The things a training needs are what they should be, told by a method each has.
+local function check_kinds(o)
+  local kinds = { model = { "parameters", "a module" }, data = { "train", "a data set of trit.data" },
+    optimizer = { "step", "an optimizer" }, schedule = { "rate", "a schedule of trit.schedule" } }
+  for name, kind in pairs(kinds) do
+    local ok, method = pcall(function() return o[name][kind[1]] end)
+    if o[name] ~= nil and not (ok and method) then
+      options.fail("train", "option %s must be %s, got %s", name, kind[2], type(o[name]))
+    end
+  end
+end
+
 local function check_data(data)
   if data.batches == 0 then
     options.fail("train", "the data give no training batch: %d images, batches of %d, drop_last = %s",
@@ -57,6 +69,7 @@ function traincheck.check(o, known)
     if o[name] == nil then options.fail("train", "option %s is missing: %s", name, known[name]) end
   end
   check_values(o)
+  check_kinds(o)
   check_data(o.data)
   check_optimizer(o.model, o.optimizer)
 end

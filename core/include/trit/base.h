@@ -118,7 +118,7 @@ trit_status trit_init(void);
  * off by default.
  */
 typedef struct {
-    const char *name; /* of an op, a literal */
+    char name[40]; /* of an op */
     char pass;
     int64_t calls;
     double seconds;
