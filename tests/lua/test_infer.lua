@@ -1,4 +1,4 @@
--- tier: fast
+-- tier: full
 -- Packed models from Lua: every network and quantizer exports by itself, codes and scores are the
 -- network's; the commands export, verify, eval, predict, and the C example.
 local trit = require "trit"

@@ -1,4 +1,4 @@
--- tier: fast
+-- tier: full
 -- trit sweep: what is swept, points and their ids, the table; runs of a toy experiment.
 local core = require "trit.core"
 local halton = require "trit.sweep.halton"

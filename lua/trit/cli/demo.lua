@@ -77,13 +77,16 @@ function demo.run(args)
     pack(trit, data, ternary, result)
     rows[#rows + 1] = result
   end
+  local page = args.out .. "/report.html"
+  local report = require "trit.report"
+  assert(report.write(assert(report.read(args.out)), page))
   if args.json then
     print(require("dkjson").encode(rows))
   else
     print_table(rows)
     print()
     print_packed(rows)
-    print(("\nlook inside:  ./trit inspect %s/tga"):format(args.out))
+    print(("\nlook inside:  ./trit inspect %s/tga, or %s in a browser"):format(args.out, page))
   end
   return 0
 end
