@@ -189,6 +189,57 @@ describe("trit sweep", function()
     assert.equal(toy.SCRIPT, toy.read(dir .. "/runs/toy/sweep/" .. copy[3] .. "/toy.lua"))
   end)
 
+  describe("of a script with modules of its own", function()
+    local FROM_ARG = 'dofile((arg[0]:match("^(.*)/") or ".") .. "/helper.lua")\n'
+    local FROM_SOURCE = 'dofile(debug.getinfo(1, "S").source:match("^@(.*)/") .. "/helper.lua")\n'
+
+    local function helper(init)
+      toy.write(dir .. "/lib/helper.lua", ("BASE = %g\nreturn BASE\n"):format(init))
+    end
+
+    local function script(first)
+      toy.write(dir .. "/lib/toy.lua", first .. toy.SCRIPT:gsub("best, hoard = 1", "best, hoard = BASE", 1))
+    end
+
+    local function run()
+      local code, out, err = toy.trit(dir, { "sweep", "lib/toy.lua", "--init", "0.3", "--json" })
+      assert.equal(0, code, err)
+      return assert(json.decode(out), err), err
+    end
+
+    before_each(function() assert(require("lfs").mkdir(dir .. "/lib")) end)
+
+    for name, first in pairs { ["arg[0]"] = FROM_ARG, ["its source"] = FROM_SOURCE,
+      ["package.path"] = 'package.path = "./lib/?.lua;" .. package.path\nrequire "helper"\n' } do
+      it("finds them through " .. name .. " and runs anew when they change", function()
+        script(first)
+        helper(1)
+        local before, err = run()
+        assert.is_nil(err:find("changed", 1, true))
+        helper(0.5)
+        local after
+        after, err = run()
+        assert.matches("\nhelper%.lua changed since the last sweep", "\n" .. err:gsub("[^\n]*/", ""))
+        assert.are_not.equal(before.points[1].id, after.points[1].id)
+        assert.near(before.groups[1].mean - 0.5, after.groups[1].mean, 1e-9)
+        helper(1)
+        assert.equal(before.points[1].id, run().points[1].id)
+      end)
+    end
+
+    it("begins no point when they change meanwhile", function()
+      script(FROM_ARG)
+      helper(1)
+      local p = toy.start(dir, { "sweep", "lib/toy.lua", "--init", "0.1,0.3", "--pause", "0.3" })
+      local points = dir .. "/runs/toy/sweep/points/"
+      assert.is_true(toy.until_true(function() return #toy.list(points) > 0 end))
+      helper(0.5)
+      assert.equal(75, p.wait())
+      assert.matches("ended by a change of lib/helper%.lua", toy.read(dir .. "/.log"))
+      assert.equal(1, #toy.list(points))
+    end)
+  end)
+
   it("refuses what cannot be, before any run, with status 2", function()
     for _, case in ipairs {
       { "must lie in %[0, 1%]", "--init", "0.1,7" }, { "unknown option %-%-nix", "--nix", "1" },
