@@ -432,6 +432,16 @@ describe("trit sweep --ask-tell", function()
     assert.equal("stopped by the optimizer", by[2].reason)
   end)
 
+  it("refuses lines that are not as described", function()
+    local events = talk('{"id":1,"params":{"init":null}}\n{"id":2,"params":[1,2]}\n' ..
+      '{"id":3,"params":{"init":[0.3]}}\n{"id":4,"params":null}\n{"id":null,"params":{"init":0.3}}\n')
+    assert.equal(1, #events.result)
+    local said = {}
+    for i, e in ipairs(events.error) do said[i] = e.id .. ": " .. e.message end
+    assert.same({ "1: option --init takes one value, not null", "2: params is an object { NAME: VALUE }",
+      "3: option --init takes one value, not [0.3]", "4: a line holds params or stop" }, said)
+  end)
+
   it("tells values while a trial runs and stops it then", function()
     local command = toy.command({ "sweep", "toy.lua", "--ask-tell", "--pause", "0.2", "--epochs", "100" })
     local _, how, code = os.execute(([[cd '%s' && mkfifo in || exit 9
