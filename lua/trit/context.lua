@@ -2,6 +2,7 @@
 -- Outside of those the table stays as it is here, so a script also runs on its own.
 --
 --   script    path of the script, or nil
+--   origin    path the script was copied from, when it is a copy: what arg[0] and messages name
 --   argv      option name -> text given on the command line, for trit.params
 --   out       run directory asked for, or nil
 --   resume    continue the run in `out`

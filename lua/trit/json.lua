@@ -1,7 +1,7 @@
 --- JSON with numbers that come back as they were.
 --
 --     json.encode(value [, { indent = true }])  -- sorted keys; text
---     json.decode(text)                         -- value | nil, sentence; null becomes nil
+--     json.decode(text [, null])                -- value | nil, sentence; null becomes nil, or `null`
 --     json.array(t)                             -- marks a table, even an empty one, as an array
 --
 -- dkjson does the work; it writes 14 digits, so floats are handed to it ready formatted with the
@@ -69,8 +69,8 @@ function json.encode(value, options)
   return (dkjson.encode(ready, { indent = options and options.indent, keyorder = order }))
 end
 
-function json.decode(text)
-  local value, at, message = dkjson.decode(text, 1, nil, nil, nil)
+function json.decode(text, null)
+  local value, at, message = dkjson.decode(text, 1, null, nil, nil)
   if message then return nil, ("JSON, character %d: %s"):format(at, message) end
   return value
 end

@@ -8,6 +8,7 @@
 -- A row is { run, status, message, created, age, seconds, label, model, quantizer, epochs, top1 (last),
 -- best, loss, zeros, params, config, val, train }; val and train are the last values of the series.
 -- Expressions are Lua over these fields; options of the script can be named without `params.`.
+local files = require "trit.sweep.files"
 local lfs = require "lfs"
 local runfile = require "trit.runfile"
 
@@ -76,6 +77,26 @@ local function add_results(row, val)
   row.val = last
 end
 
+-- The last worker's record of how a sweep's run ended; nil when there is none, or the run went on later.
+local function sweep_record(dir, state)
+  local n = 0
+  while lfs.attributes(("%s/claim-%d"):format(dir, n + 1), "mode") do n = n + 1 end
+  local path = ("%s/claim-%d/exit.json"):format(dir, n)
+  local written = lfs.attributes(path, "modification")
+  return written and written >= state.updated and files.read_json(path) or nil
+end
+
+-- Ended from outside, a run knows no more than that; the sweep that ended it knows why.
+local function status_of(dir, state)
+  if state.status == "interrupted" or state.status == "killed" then
+    local record = sweep_record(dir, state)
+    if record and (record.state == "stopped" or record.state == "failed") then
+      return record.state, record.reason
+    end
+  end
+  return state.status, state.message
+end
+
 --- One row; a file that cannot be read is a row with its reason, not the end of the listing.
 function runs.summary(dir)
   local run, why = runfile.open(dir)
@@ -84,7 +105,8 @@ function runs.summary(dir)
   if not state then return { run = dir, status = "unreadable", message = why } end
   local config = run:config()
   config = type(config) == "table" and config or {}
-  local row = { run = dir, status = state.status, message = state.message, created = state.created,
+  local status, message = status_of(dir, state)
+  local row = { run = dir, status = status, message = message, created = state.created,
     age = os.time() - state.updated, seconds = state.elapsed, log_seconds = state.log_seconds, epochs = 0,
     config = config, params = type(config.params) == "table" and config.params or {},
     model = text_of(config.model), quantizer = text_of(config.quantizer), label = text_of(config.label) }

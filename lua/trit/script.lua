@@ -1,5 +1,7 @@
 --- Run a script of the user: errors carry the user's line and no inner traceback.
 
+local context = require "trit.context"
+
 local script = {}
 
 local function is_library(source)
@@ -40,6 +42,12 @@ local function outcome(ok, result, ...)
   return ok, result, ...
 end
 
+-- A copy is to the script what its original was: its modules lie beside that.
+local function load_copy(path, origin)
+  local file <close> = assert(io.open(path, "rb")) -- luacheck: ignore
+  return load((file:read("a"):gsub("^#[^\n]*", "")), "@" .. origin)
+end
+
 --- script.run(path, ...): load and call the file with `...` as its arguments, `arg` set as lua does.
 -- Returns true and the script's results, or false and { exit =, message = }.
 function script.run(path, ...)
@@ -50,10 +58,14 @@ function script.run(path, ...)
     local file, why = io.open(path)
     if not file then return false, { exit = 1, message = "cannot open " .. why } end
     file:close()
-    chunk, message = loadfile(path)
+    if context.origin then
+      chunk, message = load_copy(path, context.origin)
+    else
+      chunk, message = loadfile(path)
+    end
   end
   if not chunk then return false, { exit = 1, message = message } end
-  _G.arg = { [0] = path, ... }
+  _G.arg = { [0] = context.origin or path, ... }
   return outcome(xpcall(chunk, handler, ...))
 end
 

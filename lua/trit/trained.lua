@@ -49,11 +49,38 @@ local function options_of(config, tensors)
   return { classes = last:shape()[1], channels = first:shape()[2] }
 end
 
+local function defined_quantizers()
+  local known = { float = true }
+  for _, name in ipairs(require("trit.quant").list()) do known[name] = true end
+  return known
+end
+
+-- The configuration and tensors with float layers in place of those whose quantizer is not defined here,
+-- and a note about these, or nil.
+local function with_unknown_as_float(config, state)
+  local known, layers, taken, rest = defined_quantizers(), {}, {}, {}
+  for name, tensor in pairs(state) do rest[name] = tensor end
+  for i, layer in ipairs(config.layers or {}) do
+    layers[i] = layer
+    if not known[layer.quantizer or "float"] then
+      taken[#taken + 1] = ("%s (%s, not defined here)"):format(layer.name, layer.quantizer)
+      layers[i] = { name = layer.name, quantizer = "float", activation = layer.activation }
+      local own = layer.name:gsub("weight$", "quantizer.")
+      for name in pairs(state) do
+        if name:sub(1, #own) == own then rest[name] = nil end
+      end
+    end
+  end
+  if #taken == 0 then return config, state end
+  local changed = setmetatable({ layers = layers }, { __index = config })
+  local verb = #taken == 1 and "is" or "are"
+  return changed, rest, ("%s %s taken as float"):format(table.concat(taken, ", "), verb)
+end
+
 -- The quantizers of config.layers, given to the layers they name.
 local function quantize(net, layers)
   local quant, act = require "trit.quant", require "trit.act"
-  local known, by_name, place = {}, {}, {}
-  for _, name in ipairs(quant.list()) do known[name] = true end
+  local known, by_name, place = defined_quantizers(), {}, {}
   for i, layer in ipairs(layers or {}) do by_name[layer.name], place[layer.name] = layer, i end
   for name, module in net:quantizable() do
     local layer = by_name[name]
@@ -61,7 +88,8 @@ local function quantize(net, layers)
     if input then act.attach(module, act[input.name](input.options), place[name]) end
     if kind ~= "float" then
       if not known[kind] then
-        return nil, ("layer '%s' has the quantizer \"%s\", which is not defined here"):format(name, kind)
+        return nil, ("layer '%s' has the quantizer \"%s\", which is not defined here; load the run in a " ..
+          "script that defines it, or scan its float weights with `trit scan --scale twn`"):format(name, kind)
       end
       module:set_quantizer(quant.create(kind, layer.options))
     end
@@ -139,9 +167,9 @@ end
 
 --- A trained network.
 -- path: run directory or run.h5.  options: which = "best" takes best.h5 instead of the newest
--- checkpoint.
+-- checkpoint; unknown = "float" takes layers whose quantizer is not defined here as float, not refuses them.
 -- Returns the net in evaluation mode, the run's config, its dataset (for trained.open), and a note
--- about damaged checkpoints passed over, or nil; or nil and a sentence.
+-- about damaged checkpoints passed over and layers taken as float, or nil; or nil and a sentence.
 function trained.load(path, options)
   local run, why = runfile.open(path)
   if not run then return nil, why end
@@ -150,11 +178,14 @@ function trained.load(path, options)
   if not config then return refuse(message) end
   local saved, missing = checkpoint.load(run.dir, options and options.which)
   if not saved then return refuse(missing) end
-  local meta = saved.meta or {}
-  local net, reason = trained.make(config, state_of(saved.tensors, config),
-    meta.counters or meta.run and meta.run.counters)
+  local meta, made_of, state, taken = saved.meta or {}, config, state_of(saved.tensors, config), nil
+  if options and options.unknown == "float" then
+    made_of, state, taken = with_unknown_as_float(config, state)
+  end
+  local net, reason = trained.make(made_of, state, meta.counters or meta.run and meta.run.counters)
   if not net then return refuse(reason) end
-  return net, config, dataset_of(config), saved.note
+  local note = saved.note and taken and saved.note .. "; " .. taken or saved.note or taken
+  return net, config, dataset_of(config), note
 end
 
 --- The data set of a run, normalised as in training and without augmentation.

@@ -128,6 +128,31 @@ describe("a trained net", function()
       select(2, trit.trained.load(dir .. "/lua")))
     assert.matches("no run at", select(2, trit.trained.load(dir .. "/nowhere")))
   end)
+
+  it("with a quantizer that is not defined here is scanned by a rule, its layers as float", function()
+    local data = trit.data.open(SET, { batch = 64 })
+    local net = trit.models.small { classes = 10, channels = 3, seed = 2 }
+    local state, layers = net:state_dict(), {}
+    for name in net:quantizable() do
+      layers[#layers + 1] = { name = name, quantizer = name == "conv1.weight" and "dreamt" or "float" }
+    end
+    state["conv1.quantizer.depth"] = trit.zeros { 2 }
+    local log = assert(trit.runlog.create(dir .. "/dreamt", { config = { model = "small", layers = layers,
+      data = data:describe() } }))
+    log:finish("complete")
+    assert(trit.checkpoint.save(dir .. "/dreamt", { tensors = state,
+      meta = { counters = { ["conv1.quantizer"] = { progress = 0.5 } } } }))
+    local text, status = command(("scan '%s/dreamt' --delta 1 --quiet"):format(dir))
+    assert.equal(1, status)
+    assert.matches("not defined here; .*trit scan %-%-scale twn", text)
+    text, status = command(("scan '%s/dreamt' --delta 1 --quiet --scale twn"):format(dir))
+    assert.equal(0, status, text)
+    assert.matches("^trit scan: conv1%.weight %(dreamt, not defined here%) is taken as float\n", text)
+    local again, config = trit.trained.load(dir .. "/dreamt", { unknown = "float" })
+    assert(again, config)
+    assert.equal("dreamt", config.layers[1].quantizer)
+    assert.same(logits(net:eval(), data), logits(again, data))
+  end)
 end)
 
 describe("the threshold scan", function()

@@ -189,6 +189,57 @@ describe("trit sweep", function()
     assert.equal(toy.SCRIPT, toy.read(dir .. "/runs/toy/sweep/" .. copy[3] .. "/toy.lua"))
   end)
 
+  describe("of a script with modules of its own", function()
+    local FROM_ARG = 'dofile((arg[0]:match("^(.*)/") or ".") .. "/helper.lua")\n'
+    local FROM_SOURCE = 'dofile(debug.getinfo(1, "S").source:match("^@(.*)/") .. "/helper.lua")\n'
+
+    local function helper(init)
+      toy.write(dir .. "/lib/helper.lua", ("BASE = %g\nreturn BASE\n"):format(init))
+    end
+
+    local function script(first)
+      toy.write(dir .. "/lib/toy.lua", first .. toy.SCRIPT:gsub("best, hoard = 1", "best, hoard = BASE", 1))
+    end
+
+    local function run()
+      local code, out, err = toy.trit(dir, { "sweep", "lib/toy.lua", "--init", "0.3", "--json" })
+      assert.equal(0, code, err)
+      return assert(json.decode(out), err), err
+    end
+
+    before_each(function() assert(require("lfs").mkdir(dir .. "/lib")) end)
+
+    for name, first in pairs { ["arg[0]"] = FROM_ARG, ["its source"] = FROM_SOURCE,
+      ["package.path"] = 'package.path = "./lib/?.lua;" .. package.path\nrequire "helper"\n' } do
+      it("finds them through " .. name .. " and runs anew when they change", function()
+        script(first)
+        helper(1)
+        local before, err = run()
+        assert.is_nil(err:find("changed", 1, true))
+        helper(0.5)
+        local after
+        after, err = run()
+        assert.matches("\nhelper%.lua changed since the last sweep", "\n" .. err:gsub("[^\n]*/", ""))
+        assert.are_not.equal(before.points[1].id, after.points[1].id)
+        assert.near(before.groups[1].mean - 0.5, after.groups[1].mean, 1e-9)
+        helper(1)
+        assert.equal(before.points[1].id, run().points[1].id)
+      end)
+    end
+
+    it("begins no point when they change meanwhile", function()
+      script(FROM_ARG)
+      helper(1)
+      local p = toy.start(dir, { "sweep", "lib/toy.lua", "--init", "0.1,0.3", "--pause", "0.3" })
+      local points = dir .. "/runs/toy/sweep/points/"
+      assert.is_true(toy.until_true(function() return #toy.list(points) > 0 end))
+      helper(0.5)
+      assert.equal(75, p.wait())
+      assert.matches("ended by a change of lib/helper%.lua", toy.read(dir .. "/.log"))
+      assert.equal(1, #toy.list(points))
+    end)
+  end)
+
   it("refuses what cannot be, before any run, with status 2", function()
     for _, case in ipairs {
       { "must lie in %[0, 1%]", "--init", "0.1,7" }, { "unknown option %-%-nix", "--nix", "1" },
@@ -277,6 +328,9 @@ describe("trit sweep --stop", function()
     assert.equal("stopped", by[0.9].state)
     assert.matches("^median rule: ", by[0.9].reason)
     assert.is_true(by[0.9].epoch >= 2 and by[0.9].epoch < 12)
+    local row = require("trit.runs").summary(dir .. "/" .. by[0.9].dir)
+    assert.equal("stopped", row.status)
+    assert.equal(by[0.9].reason, row.message)
     by = states("--init", "0.3,0.25,0.9", "--epochs", "12", "--pause", "0.12") -- no rule: it goes on
     assert.equal("complete", by[0.9].state)
     assert.equal(1, by[0.3].attempts)
@@ -376,6 +430,16 @@ describe("trit sweep --ask-tell", function()
     assert.equal("complete", by[1].state)
     assert.equal("stopped", by[2].state)
     assert.equal("stopped by the optimizer", by[2].reason)
+  end)
+
+  it("refuses lines that are not as described", function()
+    local events = talk('{"id":1,"params":{"init":null}}\n{"id":2,"params":[1,2]}\n' ..
+      '{"id":3,"params":{"init":[0.3]}}\n{"id":4,"params":null}\n{"id":null,"params":{"init":0.3}}\n')
+    assert.equal(1, #events.result)
+    local said = {}
+    for i, e in ipairs(events.error) do said[i] = e.id .. ": " .. e.message end
+    assert.same({ "1: option --init takes one value, not null", "2: params is an object { NAME: VALUE }",
+      "3: option --init takes one value, not [0.3]", "4: a line holds params or stop" }, said)
   end)
 
   it("tells values while a trial runs and stops it then", function()

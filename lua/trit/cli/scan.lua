@@ -146,7 +146,8 @@ end
 
 local function load(args)
   local trained = require "trit.trained"
-  local net, config, dataset, note = trained.load(args.run, args.best and { which = "best" } or nil)
+  local net, config, dataset, note = trained.load(args.run,
+    { which = args.best and "best" or nil, unknown = args.scale and "float" or nil })
   if not net then return nil, config end
   if note then io.stderr:write("trit scan: " .. note .. "\n") end
   return net, trained.open(dataset, { spec = args.data, batch = EVALUATION_BATCH, limit = args.images })

@@ -39,7 +39,8 @@ local function tile(value, label, note)
 end
 
 local function states(data)
-  local count, words, order = {}, {}, { "complete", "running", "interrupted", "failed", "killed" }
+  local count, words, order = {}, {}, { "complete", "running", "stopped", "interrupted", "failed",
+    "killed" }
   for _, run in ipairs(data.runs) do count[run.status] = (count[run.status] or 0) + 1 end
   for _, state in ipairs(order) do
     if count[state] then words[#words + 1] = ("%d %s"):format(count[state], state) end

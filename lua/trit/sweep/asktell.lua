@@ -89,8 +89,13 @@ local function choose(self, given)
   local chosen = {}
   for name, v in pairs(self.o.base) do chosen[name] = v end
   for name, v in pairs(given) do
+    if type(name) ~= "string" then return nil, "params is an object { NAME: VALUE }" end
     local row = self.o.declared[name]
     if not row then return nil, params.unknown(name, self.o.declared) end
+    if type(v) == "table" then
+      local text = v == json.null and "null" or json.encode(v)
+      return nil, ("option --%s takes one value, not %s"):format(name, text)
+    end
     local value, why = params.value(name, type(v) == "string" and v or json.encode(v), row)
     if value == nil then return nil, why end
     chosen[name] = type(value) == "number" and space.typed(value, row) or value
@@ -129,7 +134,10 @@ end
 
 local function obey(self, worker, text)
   if not text:match("%S") then return end
-  local line, why = json.decode(text)
+  local line, why = json.decode(text, json.null)
+  for key, v in pairs(type(line) == "table" and line or {}) do
+    if v == json.null then line[key] = nil end
+  end
   if type(line) ~= "table" then
     say { event = "error", message = why or "a line is a JSON object" }
   elseif line.stop then

@@ -36,14 +36,16 @@ local function arguments(o)
     for _, word in ipairs { ... } do list[#list + 1] = word end
   end
   if o.memory_limit then add("prlimit", ("--data=%d"):format(o.memory_limit)) end
-  add(lua, main, "run", o.script, "--out", o.dir, "--threads", tostring(o.threads), "--quiet")
+  add(lua, "-e", ("require('trit.context').origin = %q"):format(o.origin), main, "run", o.script)
+  add("--out", o.dir, "--threads", tostring(o.threads), "--quiet")
   if o.resume then add("--resume") end
   for _, option in ipairs(o.options) do add(option) end
   return list
 end
 
---- Start a run: o = { dir =, claim = directory of the claim, script =, options = { "--NAME=VALUE" },
--- threads =, resume =, time_limit =, memory_limit = }.  Returns the child; nil and a sentence.
+--- Start a run: o = { dir =, claim = directory of the claim, script =, origin = (what it is a
+-- copy of), options = { "--NAME=VALUE" }, threads =, resume =, time_limit =, memory_limit = }.
+-- Returns the child; nil and a sentence.
 function child.start(o)
   local self = setmetatable({ o = o, began = now(), peak = 0 }, Child)
   local out, why = uv.fs_open(o.claim .. "/stdout", "w", tonumber("644", 8))

@@ -174,7 +174,8 @@ end
 local function plan_of(o, script, place, points, names)
   local share = array_share()
   local screen = view.new { quiet = o.quiet }
-  local plan = { store = place, points = points, script = script.copy, jobs = o.jobs,
+  local plan = { store = place, points = points, script = script.copy, origin = script.path, jobs = o.jobs,
+    changed = function() return discover.changed(script) end,
     threads = threads_per_run(o), time_limit = o.time_limit, memory_limit = o.memory_limit,
     rule = o.rule, metric = o.metric, goal = o.goal, retry_failed = o.retry_failed,
     wait = not o.no_wait and not share, share = share, view = screen,
@@ -198,10 +199,17 @@ local function plan_of(o, script, place, points, names)
   return plan
 end
 
--- The command as given, for people who find the directory later.
-local function describe(o, script, place)
-  return files.write_json(place.dir .. "/sweep.json", { script = script.path, script_hash = script.hash,
-    command = o.words, search = o.search, metric = o.metric, goal = o.goal }, { indent = true })
+-- The command as given, for people who find the directory later.  Says which files changed since.
+local function describe(o, script, place, screen)
+  local before = files.read_json(place.dir .. "/sweep.json")
+  for path, hash in pairs(before and before.files or {}) do
+    if script.files[path] and script.files[path] ~= hash then
+      screen:line("%s changed since the last sweep here: its points are others now", path)
+    end
+  end
+  local record = { script = script.path, script_hash = script.hash, files = script.files,
+    command = o.words, search = o.search, metric = o.metric, goal = o.goal }
+  return files.write_json(place.dir .. "/sweep.json", record, { indent = true })
 end
 
 -- ------------------------------------------------------------------------ the end
@@ -264,7 +272,7 @@ function sweep.run(o)
   if not copy then return FAILED, reason end
   script.copy = copy
   local plan = plan_of(o, script, place, points, names)
-  if not o.join then describe(o, script, place) end
+  if not o.join then describe(o, script, place, plan.view) end
   if o.ask_tell then
     plan.feed = asktell.new { declared = declared, base = base, seeds = seeds, script = script,
       metric = o.metric, goal = o.goal, jobs = o.jobs }

@@ -39,6 +39,7 @@ local function count(t)
 end
 
 --- worker.new(plan): plan = { store =, points = (in order), script = (path run), jobs =,
+-- origin = (path it was copied from), changed = (function: a module edited meanwhile, or nil),
 -- threads = (per run), time_limit =, memory_limit =, rule =, rule_options =, metric =, goal =,
 -- retry_failed =, wait = (for other workers' runs), share = { at =, of = }, feed =, refresh =,
 -- view =, names = (options shown), save = function }.
@@ -198,8 +199,8 @@ local function start(self, p, look)
   local dir = store:path(p.id)
   local curve = plan.rule and curve_of(self, p.id)
   local run, message = child.start { dir = dir, claim = store:claim_path(p.id, claim), script = plan.script,
-    options = point.options(p), threads = plan.threads, time_limit = plan.time_limit,
-    memory_limit = plan.memory_limit, resume = can_resume(dir) }
+    origin = plan.origin, options = point.options(p), threads = plan.threads,
+    time_limit = plan.time_limit, memory_limit = plan.memory_limit, resume = can_resume(dir) }
   if not run then return finish(self, p, claim, { state = "failed", reason = message }) end
   store:note_child(p.id, claim, run.pid)
   self.running[p.id] = { point = p, claim = claim, child = run, before = look.exit or {},
@@ -299,6 +300,11 @@ local function fill(self)
       return
     end
     self.idle = false
+    local edited = self.plan.changed()
+    if edited then -- a point begun now would not be what its id says
+      self.shutdown = "a change of " .. edited
+      return
+    end
     start(self, p, look)
   end
 end
@@ -338,8 +344,8 @@ local function announce(self)
 end
 
 local function on_signal(self, name)
-  local force = self.shutdown ~= nil
-  self.shutdown = name:upper()
+  local force = self.signalled
+  self.signalled, self.shutdown = true, name:upper()
   for _, r in pairs(self.running) do
     r.child:stop("shutdown", "the sweep was ended by " .. self.shutdown, force)
   end
