@@ -11,7 +11,9 @@
 
 local core = require "trit.core"
 local config = require "trit.config"
+local files = require "trit.sweep.files"
 local keeper = require "trit.keeper"
+local lfs = require "lfs"
 local mode = require "trit.nn.mode"
 local progress = require "trit.progress"
 local resume = require "trit.resume"
@@ -95,13 +97,28 @@ local function set_rates(run, t)
   for optimizer, base in pairs(run.base) do optimizer:set_lr(run.schedule:rate(base, t)) end
 end
 
+-- The directory itself, or with -2, -3, ... where another run has been; it is there when this returns.
+local function claim(dir)
+  files.make_directory(dir:match("^(.*)/"))
+  local number, try = 1, dir
+  while not lfs.mkdir(try) and lfs.attributes(try, "mode") do
+    number = number + 1
+    try = ("%s-%d"):format(dir, number)
+  end
+  return try
+end
+
 -- The k-th training of a script that names no directory of its own goes into DIR/k.
 local function run_directory(o)
   local ok, context = pcall(require, "trit.context")
   context = ok and context or {}
   if o.out then return o.out, context end
   local script = context.script and context.script:match("([^/]+)%.lua$") or "train"
-  local base = context.out or context.base or ("runs/%s/%s"):format(script, os.date("%Y%m%d-%H%M%S"))
+  local base = context.out or context.base
+  if not base then
+    base = ("runs/%s/%s"):format(script, os.date("%Y%m%d-%H%M%S"))
+    if o.log ~= false then base = claim(base) end
+  end
   if o.log == false then return base, context end
   context.base, context.trainings = base, (context.trainings or 0) + 1
   return context.trainings > 1 and ("%s/%d"):format(base, context.trainings) or base, context
