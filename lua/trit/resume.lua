@@ -201,6 +201,19 @@ local function refuse(run, fmt, ...)
   core.raise(("train: cannot resume '%s': "):format(run.dir) .. fmt:format(...))
 end
 
+-- Scripts of a run are its texts script, script-2, ...: { name =, text = } of one more when it has changed.
+local function changed_script(run, file, text)
+  local number, name, newest = 1, "script", file:text("script")
+  if not text or not newest then return nil end
+  while file:text(name) do
+    newest, number = file:text(name), number + 1
+    name = "script-" .. number
+  end
+  if newest == text then return nil end
+  say("the script has changed since '%s' stopped; '%s' in its run.h5 is the new one", run.dir, name)
+  return { name = name, text = text }
+end
+
 -- What the run file says: status, run_id; refuses when it is of another training.
 local function examine(run, context)
   local file, why = runfile.open(run.dir)
@@ -213,8 +226,7 @@ local function examine(run, context)
   local different, machine = config.differences(before, run.config)
   if different then refuse(run, "it was made with other options: %s", different) end
   if machine then say("'%s' goes on with a change that may show in the last bits: %s", run.dir, machine) end
-  local text = script_text(context)
-  if text and file:text("script") ~= text then say("the script has changed since '%s' began", run.dir) end
+  run.script = changed_script(run, file, script_text(context))
   return state
 end
 
@@ -251,6 +263,7 @@ local function go_on(run, state, c)
   if not ok then refuse(run, "%s: %s", c.path, failure) end
   log:codes(take(c.state, "codes"))
   log:charge(run.spent.log_seconds)
+  if run.script then log:text(run.script.name, run.script.text) end
   log:attr("resumes", (state.resumes or 0) + 1)
   if c.meta.run.best_here then assert(checkpoint.mark_best(c.path)) end
   say("'%s' goes on after step %d, epoch %d", run.dir, run.step, run.cursor.epoch)

@@ -201,7 +201,17 @@ local function watched(run, iterator, state, control, pass)
   end, state, control, pass
 end
 
+-- What the run has cost as attributes of its file, with shares in percent; on disk with the next record.
+local function note_cost(run, cost)
+  for _, what in ipairs { "log", "checkpoint", "data_wait" } do
+    local seconds = cost[what .. "_seconds"]
+    run.log:attr(what .. "_seconds", seconds)
+    run.log:attr(what .. "_percent", 100 * seconds / cost.seconds)
+  end
+end
+
 local function log_epoch(run, epoch, t, v, zeros)
+  note_cost(run, run:cost())
   run.log:val { step = run.step, epoch = epoch, loss = v.loss, top1 = v.top1, top5 = v.top5,
     train_top1 = t.top1, zeros = zeros, images_per_second = t.rate, data_wait = t.wait }
   if epoch % run.histogram_every ~= 0 and epoch ~= run.epochs then return end
@@ -267,16 +277,11 @@ local function run_epochs(run, o, fresh)
   while not run.complete do one_epoch(run) end
 end
 
--- result.log_seconds, ...; the same as attributes of the run file, with shares in percent.
+-- result.log_seconds, ...; the same in the run file.
 local function account(run, result)
   local cost = run:cost()
   for name, value in pairs(cost) do result[name] = value end
-  if not run.log then return end
-  for _, what in ipairs { "log", "checkpoint", "data_wait" } do
-    local seconds = cost[what .. "_seconds"]
-    run.log:attr(what .. "_seconds", seconds)
-    run.log:attr(what .. "_percent", 100 * seconds / cost.seconds)
-  end
+  if run.log then note_cost(run, cost) end
 end
 
 local function report_cost(run, r)

@@ -505,6 +505,39 @@ describe("a training", function()
     assert.is_true(state.checkpoint_seconds > before.checkpoint_seconds)
   end)
 
+  it("says what a killed run cost, in trit show", function()
+    local at = killed()
+    local state = status(at)
+    assert.is_true(state.log_seconds > 0 and state.checkpoint_seconds > 0)
+    local real, lines = print, ""
+    rawset(_G, "print", function(text) lines = lines .. tostring(text) .. "\n" end)
+    local ok, why = pcall(require("trit.cli.show").run, { run = at })
+    rawset(_G, "print", real)
+    assert.is_true(ok, why)
+    assert.matches("logging [%d.]+ s %([%d.]+ %%%), checkpoints [%d.]+ s %([%d.]+ %%%), "
+      .. "data wait [%d.]+ s %([%d.]+ %%%)\n", lines)
+  end)
+
+  it("stores a script that has changed beside the one it began with", function()
+    local context = require "trit.context"
+    local at = place()
+    context.script = at .. ".lua"
+    local function write(text)
+      local f <close> = assert(io.open(context.script, "w"))
+      f:write(text)
+      f:flush()
+    end
+    for i, step in ipairs { 4, 9, 10, 11 } do
+      write(({ "-- one", "-- two", "-- two", "-- one" })[i])
+      train(options("tga", at, { resume = true, hooks = raise_at(step), checkpoint_every = { steps = 1 } }))
+      assert.equal(i > 1 and i ~= 3, told:match("the script has changed") ~= nil)
+    end
+    context.script = nil
+    local run = assert(runfile.open(at))
+    assert.same({ "-- one", "-- two", "-- one" }, { run:text("script"), run:text("script-2"),
+      run:text("script-3") })
+  end)
+
   it("gives the second training of a script a directory of its own", function()
     local context = require "trit.context"
     context.out, context.run_dir = place(), nil
