@@ -109,13 +109,20 @@ local function kept_states(model)
   return names
 end
 
+local function sorted_names(t)
+  local names = {}
+  for name in pairs(t) do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
+
 --- Save a checkpoint; a failure (full disk) rises as one sentence.
 function resume.save(run)
   local start = core.io_clock()
   run.log:sync()
   local what, free = resume.capture(run), kept_states(run.model)
-  for name, t in pairs(what.tensors) do
-    local sum = core.ops.sum(t:detach()):item()
+  for _, name in ipairs(sorted_names(what.tensors)) do
+    local sum = core.ops.sum(what.tensors[name]:detach()):item()
     if sum - sum ~= 0 and not free[name] then
       core.raise(("train: %s is not finite after step %d; learning rate %g"):format(name, run.step,
         run.optimizer:lr()))
@@ -136,18 +143,47 @@ local function script_text(context)
   return text
 end
 
--- A run that had got somewhere and did not come to its end is not overwritten: DIR/before-1, -2, ...
-local function set_aside(run)
-  local old = runfile.open(run.dir)
-  local state, found = old and old:status(), checkpoint.list(run.dir)
-  if not state or state.status == "complete" or state.live or #found == 0 then return end
+-- What is in the directory: "complete", "unfinished", "damaged"; nil: nothing that got anywhere.
+local function kind_of(dir)
+  local checkpoints = #checkpoint.list(dir) > 0
+  if not lfs.attributes(dir .. "/run.h5", "mode") then return checkpoints and "damaged" or nil end
+  local old = runfile.open(dir)
+  local state = old and old:status()
+  if not state then return "damaged" end
+  if state.status == "complete" then return "complete" end
+  local tests = old:series("val")
+  return (checkpoints or tests and tests.n > 0) and "unfinished" or nil
+end
+
+-- Where the run in a directory goes: DIR/before-1, -2, ...
+local function aside(dir)
   local number = 1
-  while lfs.attributes(("%s/before-%d"):format(run.dir, number)) do number = number + 1 end
-  local to = ("%s/before-%d"):format(run.dir, number)
-  if not lfs.mkdir(to) then return end
-  for _, name in ipairs { "run.h5", "best.h5" } do os.rename(run.dir .. "/" .. name, to .. "/" .. name) end
-  for _, c in ipairs(found) do os.rename(c.path, to .. "/" .. c.path:match("[^/]*$")) end
-  say("an unfinished run was in '%s'; it is now in '%s'", run.dir, to)
+  while lfs.attributes(("%s/before-%d"):format(dir, number)) do number = number + 1 end
+  return ("%s/before-%d"):format(dir, number)
+end
+
+local function move(run, to)
+  local names = {}
+  for _, c in ipairs(checkpoint.list(run.dir)) do names[#names + 1] = c.path:match("[^/]*$") end
+  for _, name in ipairs { "best.h5", "run.h5" } do
+    if lfs.attributes(run.dir .. "/" .. name, "mode") then names[#names + 1] = name end
+  end
+  local ok, why = lfs.mkdir(to)
+  for _, name in ipairs(names) do
+    if ok then ok, why = os.rename(run.dir .. "/" .. name, to .. "/" .. name) end
+  end
+  if not ok then core.raise(("train: cannot move the run in '%s' to '%s': %s"):format(run.dir, to, why)) end
+end
+
+-- A run that got anywhere is not overwritten.  Only the lock says that nobody writes it.
+local function set_aside(run)
+  if not kind_of(run.dir) then return end
+  local lock <close>, why = core.lock(run.dir .. "/run.h5") -- luacheck: ignore lock
+  if not lock then core.raise("train: " .. why) end
+  local kind, to = kind_of(run.dir), aside(run.dir)
+  if not kind then return end
+  move(run, to)
+  say("%s %s run was in '%s'; it is now in '%s'", kind == "unfinished" and "an" or "a", kind, run.dir, to)
 end
 
 local function start(run, context)
@@ -165,18 +201,32 @@ local function refuse(run, fmt, ...)
   core.raise(("train: cannot resume '%s': "):format(run.dir) .. fmt:format(...))
 end
 
+-- Scripts of a run are its texts script, script-2, ...: { name =, text = } of one more when it has changed.
+local function changed_script(run, file, text)
+  local number, name, newest = 1, "script", file:text("script")
+  if not text or not newest then return nil end
+  while file:text(name) do
+    newest, number = file:text(name), number + 1
+    name = "script-" .. number
+  end
+  if newest == text then return nil end
+  say("the script has changed since '%s' stopped; '%s' in its run.h5 is the new one", run.dir, name)
+  return { name = name, text = text }
+end
+
 -- What the run file says: status, run_id; refuses when it is of another training.
 local function examine(run, context)
   local file, why = runfile.open(run.dir)
   local state, before
   if file then state, why = file:status() end
   if state then before, why = file:config() end
-  if not before then refuse(run, "%s", why) end
+  if not before then
+    refuse(run, "%s; without --resume a new run begins, and this one moves to '%s'", why, aside(run.dir))
+  end
   local different, machine = config.differences(before, run.config)
   if different then refuse(run, "it was made with other options: %s", different) end
   if machine then say("'%s' goes on with a change that may show in the last bits: %s", run.dir, machine) end
-  local text = script_text(context)
-  if text and file:text("script") ~= text then say("the script has changed since '%s' began", run.dir) end
+  run.script = changed_script(run, file, script_text(context))
   return state
 end
 
@@ -213,6 +263,7 @@ local function go_on(run, state, c)
   if not ok then refuse(run, "%s: %s", c.path, failure) end
   log:codes(take(c.state, "codes"))
   log:charge(run.spent.log_seconds)
+  if run.script then log:text(run.script.name, run.script.text) end
   log:attr("resumes", (state.resumes or 0) + 1)
   if c.meta.run.best_here then assert(checkpoint.mark_best(c.path)) end
   say("'%s' goes on after step %d, epoch %d", run.dir, run.step, run.cursor.epoch)

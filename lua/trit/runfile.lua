@@ -16,6 +16,7 @@ local core = require "trit.core"
 local h5 = require "trit.h5"
 local json = require "trit.json"
 local lfs = require "lfs"
+local owner = require "trit.sweep.owner"
 
 local runfile = {}
 local Run = {}
@@ -65,7 +66,10 @@ function runfile.open(path)
   return run
 end
 
--- Does the process that wrote the file still hold it?  nil when it runs on another machine.
+local CLOCK_SLACK = 60 -- seconds the clock may have been set by since the lock was taken
+
+-- Does the process that wrote the file still hold it?  nil when it runs on another machine.  One that
+-- began after the lock was taken only has the same number.
 local function writer_alive(path, hostname)
   local lock = io.open(path .. ".lock")
   if not lock then return false end
@@ -75,7 +79,8 @@ local function writer_alive(path, hostname)
   local name = here and here:read("l")
   if here then here:close() end
   if not pid or host ~= hostname or name ~= host then return nil end
-  return lfs.attributes("/proc/" .. pid, "mode") == "directory"
+  local began = owner.began(pid)
+  return began ~= nil and began <= lfs.attributes(path .. ".lock", "modification") + CLOCK_SLACK
 end
 
 --- State of the run: { status, message, live (true, false, or nil = unknown), created, updated,

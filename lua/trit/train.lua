@@ -11,7 +11,9 @@
 
 local core = require "trit.core"
 local config = require "trit.config"
+local files = require "trit.sweep.files"
 local keeper = require "trit.keeper"
+local lfs = require "lfs"
 local mode = require "trit.nn.mode"
 local progress = require "trit.progress"
 local resume = require "trit.resume"
@@ -95,13 +97,28 @@ local function set_rates(run, t)
   for optimizer, base in pairs(run.base) do optimizer:set_lr(run.schedule:rate(base, t)) end
 end
 
+-- The directory itself, or with -2, -3, ... where another run has been; it is there when this returns.
+local function claim(dir)
+  files.make_directory(dir:match("^(.*)/"))
+  local number, try = 1, dir
+  while not lfs.mkdir(try) and lfs.attributes(try, "mode") do
+    number = number + 1
+    try = ("%s-%d"):format(dir, number)
+  end
+  return try
+end
+
 -- The k-th training of a script that names no directory of its own goes into DIR/k.
 local function run_directory(o)
   local ok, context = pcall(require, "trit.context")
   context = ok and context or {}
   if o.out then return o.out, context end
   local script = context.script and context.script:match("([^/]+)%.lua$") or "train"
-  local base = context.out or context.base or ("runs/%s/%s"):format(script, os.date("%Y%m%d-%H%M%S"))
+  local base = context.out or context.base
+  if not base then
+    base = ("runs/%s/%s"):format(script, os.date("%Y%m%d-%H%M%S"))
+    if o.log ~= false then base = claim(base) end
+  end
   if o.log == false then return base, context end
   context.base, context.trainings = base, (context.trainings or 0) + 1
   return context.trainings > 1 and ("%s/%d"):format(base, context.trainings) or base, context
@@ -184,7 +201,17 @@ local function watched(run, iterator, state, control, pass)
   end, state, control, pass
 end
 
+-- What the run has cost as attributes of its file, with shares in percent; on disk with the next record.
+local function note_cost(run, cost)
+  for _, what in ipairs { "log", "checkpoint", "data_wait" } do
+    local seconds = cost[what .. "_seconds"]
+    run.log:attr(what .. "_seconds", seconds)
+    run.log:attr(what .. "_percent", 100 * seconds / cost.seconds)
+  end
+end
+
 local function log_epoch(run, epoch, t, v, zeros)
+  note_cost(run, run:cost())
   run.log:val { step = run.step, epoch = epoch, loss = v.loss, top1 = v.top1, top5 = v.top5,
     train_top1 = t.top1, zeros = zeros, images_per_second = t.rate, data_wait = t.wait }
   if epoch % run.histogram_every ~= 0 and epoch ~= run.epochs then return end
@@ -250,16 +277,11 @@ local function run_epochs(run, o, fresh)
   while not run.complete do one_epoch(run) end
 end
 
--- result.log_seconds, ...; the same as attributes of the run file, with shares in percent.
+-- result.log_seconds, ...; the same in the run file.
 local function account(run, result)
   local cost = run:cost()
   for name, value in pairs(cost) do result[name] = value end
-  if not run.log then return end
-  for _, what in ipairs { "log", "checkpoint", "data_wait" } do
-    local seconds = cost[what .. "_seconds"]
-    run.log:attr(what .. "_seconds", seconds)
-    run.log:attr(what .. "_percent", 100 * seconds / cost.seconds)
-  end
+  if run.log then note_cost(run, cost) end
 end
 
 local function report_cost(run, r)

@@ -53,6 +53,17 @@ describe("trit", function()
     end
   end)
 
+  it("ends run with status 75 when a signal comes before a training", function()
+    for _, name in ipairs { "sigterm", "sigusr1", "sigint" } do
+      local code, _, err = trit("run", script(([[
+        local uv = require "luv"
+        uv.kill(uv.os_getpid(), "%s")
+        for _ = 1, 1e9 do end]]):format(name)))
+      assert.equal(75, code, name)
+      assert.matches("interrupted", err)
+    end
+  end)
+
   it("answers --help after every command", function()
     for file in require("lfs").dir(source .. "/lua/trit/cli") do
       local name = file:match("^(%l+)%.lua$")

@@ -339,7 +339,107 @@ describe("a training", function()
     assert.matches("goes on after step 6", told)
     same(whole.tga, at .. "/before-1")
     assert(train(options("tga", at)))
-    assert.equal("", told) -- a complete one is replaced
+    assert.matches("a complete run was in .*it is now in '.*/before%-2'", told)
+    same(whole.tga, at .. "/before-2")
+  end)
+
+  local function name_writer(at, pid)
+    local f <close> = assert(io.open(at .. "/run.h5.lock", "w"))
+    f:write(("%d %s\n"):format(pid, uv.os_gethostname()))
+    f:flush()
+  end
+
+  -- A copy of the directory as kill -9 in step 9 would leave it.
+  local function killed()
+    local from, at = place(), place()
+    train(options("tga", from, { hooks = at_step(9, function()
+      os.execute(("cp -r '%s' '%s'"):format(from, at))
+      error("stop here")
+    end) }))
+    name_writer(at, uv.os_getpid())
+    return at
+  end
+
+  it("does not overwrite a killed run whose process number is in use", function()
+    local at = killed()
+    assert.equal("running", status(at).status)
+    assert(train(options("tga", at)))
+    assert.matches("an unfinished run was in", told)
+    assert.equal(6, checkpoint.load(at .. "/before-1").meta.run.step)
+  end)
+
+  it("takes neither a dead process nor a later one for the writer", function()
+    local at = killed()
+    local handle, pid = uv.spawn("true", {}, function() end)
+    repeat
+      local stat = assert(io.open(("/proc/%d/stat"):format(pid)))
+      local dead = stat:read("a"):match("%) Z")
+      stat:close()
+    until dead
+    name_writer(at, pid)
+    assert.equal("killed", status(at).status)
+    handle:close()
+    name_writer(at, uv.os_getpid())
+    assert.equal("running", status(at).status)
+    lfs.touch(at .. "/run.h5.lock", os.time() - 86400 * 3650)
+    assert.equal("killed", status(at).status)
+  end)
+
+  it("fails when what is there cannot be moved", function()
+    local at = killed()
+    local real = lfs.mkdir
+    rawset(lfs, "mkdir", function() return nil, "no room" end)
+    local ok, why = train(options("tga", at))
+    rawset(lfs, "mkdir", real)
+    assert.is_false(ok)
+    assert.matches("train: cannot move the run in '.*' to '.*/before%-1': no room", why)
+    assert.equal(6, checkpoint.load(at).meta.run.step)
+  end)
+
+  it("keeps the checkpoints of a damaged run file", function()
+    local at = place()
+    train(options("tga", at, { hooks = raise_at(9) }))
+    local f = assert(io.open(at .. "/run.h5", "wb"))
+    f:write(("x"):rep(4096))
+    f:close()
+    local ok, why = train(options("tga", at, { resume = true }))
+    assert.is_false(ok)
+    assert.matches("without %-%-resume .* moves to .*before%-", why)
+    assert(train(options("tga", at)))
+    assert.matches("a damaged run was in", told)
+    assert.equal(6, checkpoint.load(at .. "/before-1").meta.run.step)
+  end)
+
+  it("names the first of the weights that are not finite", function()
+    for _ = 1, 5 do
+      local o = options("ttq", place())
+      o.hooks = { epoch = function()
+        for _, p in ipairs(o.model:parameters()) do p:copy(p:detach() / 0) end
+      end }
+      local ok, why = train(o)
+      assert.is_false(ok)
+      assert.matches("train: conv1.bias is not finite", why)
+    end
+  end)
+
+  it("has default directories that do not collide", function()
+    local context = require "trit.context"
+    local cwd = lfs.currentdir()
+    local here = place()
+    lfs.mkdir(here)
+    lfs.chdir(here)
+    local date = os.date
+    rawset(os, "date", function() return "now" end)
+    local dirs = {}
+    for i = 1, 3 do
+      context.base, context.trainings = nil, nil
+      local _, result = train(options("ttq", nil, { max_steps = 1, checkpoint_every = false }))
+      dirs[i] = type(result) == "table" and result.dir or result
+    end
+    rawset(os, "date", date)
+    lfs.chdir(cwd)
+    context.base, context.trainings, context.run_dir = nil, nil, nil
+    assert.same({ "runs/train/now", "runs/train/now-2", "runs/train/now-3" }, dirs)
   end)
 
   it("keeps what else the script names", function()
@@ -403,6 +503,39 @@ describe("a training", function()
       assert.is_true(math.abs(result[what .. "_seconds"] - seconds) < 0.1, what)
     end
     assert.is_true(state.checkpoint_seconds > before.checkpoint_seconds)
+  end)
+
+  it("says what a killed run cost, in trit show", function()
+    local at = killed()
+    local state = status(at)
+    assert.is_true(state.log_seconds > 0 and state.checkpoint_seconds > 0)
+    local real, lines = print, ""
+    rawset(_G, "print", function(text) lines = lines .. tostring(text) .. "\n" end)
+    local ok, why = pcall(require("trit.cli.show").run, { run = at })
+    rawset(_G, "print", real)
+    assert.is_true(ok, why)
+    assert.matches("logging [%d.]+ s %([%d.]+ %%%), checkpoints [%d.]+ s %([%d.]+ %%%), "
+      .. "data wait [%d.]+ s %([%d.]+ %%%)\n", lines)
+  end)
+
+  it("stores a script that has changed beside the one it began with", function()
+    local context = require "trit.context"
+    local at = place()
+    context.script = at .. ".lua"
+    local function write(text)
+      local f <close> = assert(io.open(context.script, "w"))
+      f:write(text)
+      f:flush()
+    end
+    for i, step in ipairs { 4, 9, 10, 11 } do
+      write(({ "-- one", "-- two", "-- two", "-- one" })[i])
+      train(options("tga", at, { resume = true, hooks = raise_at(step), checkpoint_every = { steps = 1 } }))
+      assert.equal(i > 1 and i ~= 3, told:match("the script has changed") ~= nil)
+    end
+    context.script = nil
+    local run = assert(runfile.open(at))
+    assert.same({ "-- one", "-- two", "-- one" }, { run:text("script"), run:text("script-2"),
+      run:text("script-3") })
   end)
 
   it("gives the second training of a script a directory of its own", function()

@@ -17,7 +17,8 @@ function run.setup(parser)
   parser:flag("--quiet", "no progress")
 end
 
-local INTERRUPTED = 75
+local INTERRUPTED = 75 -- the same command goes on, or begins anew where nothing was saved
+local CTRL_C = 130     -- of a script that Lua itself stopped
 local FLAGS = { resume = true, quiet = true, help = true }
 
 local function usage(fmt, ...)
@@ -89,8 +90,10 @@ function run.run(words)
   if help then show_options(context) end
   local core = require "trit.core"
   if context.threads then core.threads(context.threads) end
+  core.end_on_signals(INTERRUPTED) -- a training takes them over
   local ok, failure = require("trit.script").run(context.script)
   if not ok then
+    if failure.exit == CTRL_C then failure.exit = INTERRUPTED end
     -- Refused before any option was accepted: the command line is at fault, not the run.
     local message = failure.message
     if failure.exit == 1 and not context.params and message:match("option %-%-") then

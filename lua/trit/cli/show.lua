@@ -89,13 +89,26 @@ local function print_metrics(d, unicode, pattern)
   end
 end
 
+-- "; logging 0.12 s (1.3 %), checkpoints ..., data wait ...", of what the run file knows.
+local function cost_of(s)
+  local parts, titles = {}, { log = "logging", checkpoint = "checkpoints", data_wait = "data wait" }
+  for _, what in ipairs { "log", "checkpoint", "data_wait" } do
+    local seconds, percent = s[what .. "_seconds"], s[what .. "_percent"]
+    if seconds then
+      parts[#parts + 1] = ("%s %.2f s%s"):format(titles[what], seconds,
+        percent and (" (%.1f %%)"):format(percent) or "")
+    end
+  end
+  return #parts > 0 and "; " .. table.concat(parts, ", ") or ""
+end
+
 local function print_run(d, pattern)
   local s = d.status
   print(("%s  %s%s"):format(d.run, s.status, s.message ~= "" and ": " .. s.message or ""))
   if not pattern then
     print(("created %s on %s%s%s"):format(s.created, s.hostname,
       s.elapsed and ", ran " .. term.span(s.elapsed) or "",
-      s.log_seconds and ("; logging took %.2f s"):format(s.log_seconds) or ""))
+      cost_of(s)))
   end
   print_pairs("config", flat.sorted(d.config or {}), pattern, "config.")
   print_pairs("environment", flat.sorted(d.env or {}), pattern, "env.")

@@ -7,6 +7,8 @@ local uv = require "luv"
 
 local owner = {}
 
+local TICKS = 100 -- a second, in what /proc says
+
 local function first_line(path)
   local file = io.open(path)
   if not file then return nil end
@@ -31,6 +33,14 @@ function owner.started(pid)
     k = k + 1
     if k == 22 then return tonumber(field) end
   end
+end
+
+--- When a living process started, in seconds of the clock; nil when there is none.
+function owner.began(pid)
+  local ticks, stat = owner.started(pid), io.open("/proc/stat")
+  local boot = stat and stat:read("a"):match("\nbtime (%d+)")
+  if stat then stat:close() end
+  return ticks and boot and tonumber(boot) + ticks / TICKS
 end
 
 --- Is process { pid =, started = } of this machine alive?
