@@ -11,6 +11,16 @@
  */
 #include "bind.h"
 
+/* The tensor at `arg`, or a sentence about operand k of this op. */
+static trit_tensor *operand(lua_State *L, int arg, const char *op, int k) {
+    trit_tensor **box = luaL_testudata(L, arg, TENSOR_MT);
+    if (!box)
+        bind_raise(L, "%s: operand %d must be a tensor or a number, got %s", op, k,
+                   luaL_typename(L, arg));
+    if (box && !*box) bind_raise(L, "%s: operand %d is a closed tensor", op, k);
+    return bind_any_tensor(L, arg);
+}
+
 /* Operands before the options table: everything up to the first plain table. */
 static int operands_of(lua_State *L, trit_tensor **in, const char *op, int *options) {
     int top = lua_gettop(L), n = 0;
@@ -28,7 +38,8 @@ static int operands_of(lua_State *L, trit_tensor **in, const char *op, int *opti
             (*box)->data[0] = (float)lua_tonumber(L, i);
             lua_replace(L, i);
         }
-        in[n++] = lua_isnil(L, i) ? NULL : bind_any_tensor(L, i);
+        in[n] = lua_isnil(L, i) ? NULL : operand(L, i, op, n + 1);
+        n++;
     }
     return n;
 }

@@ -26,6 +26,15 @@ describe("a mistake is a sentence", function()
       sentence(function() y:sum():backward() end))
   end)
 
+  it("about an operand that is closed or no tensor, with the op's name", function()
+    local x, y = trit.zeros { 2 }, trit.zeros { 2 }
+    y:close()
+    assert.equal("add: operand 2 is a closed tensor", sentence(function() return x + y end))
+    assert.equal("relu: operand 1 is a closed tensor", sentence(function() return trit.relu(y) end))
+    assert.equal("mul: operand 2 must be a tensor or a number, got boolean",
+      sentence(function() return trit.mul(x, true) end))
+  end)
+
   it("about an optimizer's parameters", function()
     local w = trit.zeros({ 2 }):requires_grad(true)
     assert.equal("optim: group 1 must be { params = list of tensors, ... }, got a table without params",
