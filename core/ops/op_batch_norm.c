@@ -76,8 +76,7 @@ static trit_status infer(const trit_call *c, trit_shape *out) {
 /* Everything a row kernel needs; rows start at `from`. */
 typedef struct {
     int64_t C;
-    const float *x, *g, *mean, *a, *b, *d;
-    float *y;
+    const float *x, *g, *mean;
 } job;
 
 static void moments_body(const void *context, int64_t from, int64_t count, double *s) {
@@ -89,19 +88,6 @@ static void dots_body(const void *context, int64_t from, int64_t count, double *
     const job *j = context;
     const int64_t at = from * j->C;
     trit_kernels()->row_dots(count, j->C, j->g + at, j->x + at, j->mean, s, s + j->C);
-}
-
-static void norm_body(const void *context, int64_t from, int64_t count) {
-    const job *j = context;
-    const int64_t at = from * j->C;
-    trit_kernels()->row_norm(count, j->C, j->x + at, j->mean, j->a, j->b, j->y + at);
-}
-
-static void grad_body(const void *context, int64_t from, int64_t count) {
-    const job *j = context;
-    const int64_t at = from * j->C;
-    trit_kernels()->row_norm_grad(count, j->C, j->g + at, j->x + at, j->mean, j->a, j->b, j->d,
-                                  j->y + at);
 }
 
 /* Mean and 1/sqrt(var + eps) of the batch from sums of x - shift (NULL: 0) and of its square;
@@ -206,13 +192,12 @@ static trit_status forward(trit_call *c) {
     trit_status status = prepare(c, &vectors);
     if (status == TRIT_OK) {
         const float *v = vectors->data;
-        const job j = {.C = C,
-                       .x = c->in[X]->data,
-                       .mean = v + ROWS_PM * C,
-                       .a = v + ROWS_PA * C,
-                       .b = v + ROWS_PB * C,
-                       .y = c->out->data};
-        trit_each_rows(row_count(c), C, norm_body, &j);
+        const trit_make rows = {.C = C,
+                                .p = c->in[X]->data,
+                                .pm = v + ROWS_PM * C,
+                                .pa = v + ROWS_PA * C,
+                                .pb = v + ROWS_PB * C};
+        trit_rows_make_all(&rows, row_count(c), c->out->data);
     }
     trit_tensor_release(vectors);
     return status;
@@ -287,15 +272,14 @@ static trit_status input_gradient(trit_call *c, trit_tensor *gy, const double *s
     status = trit_grad_reuse(c, X, gy, gx);
     if (status == TRIT_OK) {
         const float *v = vectors->data;
-        const job j = {.C = C,
-                       .x = c->in[X]->data,
-                       .g = gy->data,
-                       .mean = v + ROWS_QM * C,
-                       .a = v + ROWS_PA * C,
-                       .b = v + ROWS_QA * C,
-                       .d = v + ROWS_QB * C,
-                       .y = (*gx)->data};
-        trit_each_rows(row_count(c), C, grad_body, &j);
+        const trit_make rows = {.C = C,
+                                .p = gy->data,
+                                .pa = v + ROWS_PA * C,
+                                .q = c->in[X]->data,
+                                .qm = v + ROWS_QM * C,
+                                .qa = v + ROWS_QA * C,
+                                .qb = v + ROWS_QB * C};
+        trit_rows_make_all(&rows, row_count(c), (*gx)->data);
     }
     trit_tensor_release(vectors);
     return status;

@@ -101,8 +101,11 @@ static void check_rows(const trit_kernel_table *k, int64_t rows, int64_t C) {
     k->row_moments(rows, C, arg(0), v[0], s1, s2);
     k->row_dots(rows, C, arg(1), arg(0), v[0], t1, t2);
     k->row_sums(rows, C, C, arg(0), t3);
-    k->row_norm(rows, C, arg(0), v[0], v[1], v[2], arg(2));
-    k->row_norm_grad(rows, C, arg(1), arg(0), v[0], v[1], v[2], v[3], arg(3));
+    const trit_make norm = {.C = C, .p = arg(0), .pm = v[0], .pa = v[1], .pb = v[2]};
+    const trit_make norm_grad = {
+        .C = C, .p = arg(1), .pa = v[1], .q = arg(0), .qm = v[0], .qa = v[2], .qb = v[3]};
+    k->rows_make(&norm, 0, rows, arg(2));
+    k->rows_make(&norm_grad, 0, rows, arg(3));
     for (int64_t c = 0; c < C; c++) {
         double m1 = 0, m2 = 0, d1 = 0, d2 = 0, sum = 0;
         for (int64_t i = c; i < n; i += C) {
@@ -112,8 +115,8 @@ static void check_rows(const trit_kernel_table *k, int64_t rows, int64_t C) {
             m2 += d * d;
             d1 += g;
             d2 += g * d;
-            close_to("row_norm", n, arg(2)[i], d * v[1][c] + v[2][c], 1);
-            close_to("row_norm_grad", n, arg(3)[i], v[1][c] * g + v[2][c] * d + v[3][c], 2);
+            close_to("rows_make norm", n, arg(2)[i], d * v[1][c] + v[2][c], 1);
+            close_to("rows_make norm_grad", n, arg(3)[i], v[1][c] * g + v[2][c] * d + v[3][c], 2);
         }
         close_to("row_sums", n, t3[c], sum, (double)rows * 0.1);
         close_to("row_moments 1", n, s1[c], m1, (double)rows * 0.1);
@@ -121,8 +124,8 @@ static void check_rows(const trit_kernel_table *k, int64_t rows, int64_t C) {
         close_to("row_dots 1", n, t1[c], d1, (double)rows * 0.1);
         close_to("row_dots 2", n, t2[c], d2, (double)rows * 0.1);
     }
-    guard("row_norm", n, arg(2));
-    guard("row_norm_grad", n, arg(3));
+    guard("rows_make norm", n, arg(2));
+    guard("rows_make norm_grad", n, arg(3));
     memcpy(arg(4), arg(0), (size_t)n * sizeof(float));
     k->row_bias(rows, C, v[1], arg(4));
     for (int64_t i = 0; i < n; i++)

@@ -13,40 +13,6 @@
 
 static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
-void KERNEL(row_norm)(int64_t rows, int64_t C, const float *x, const float *mean, const float *a,
-                      const float *b, float *y) {
-    for (int64_t r0 = 0; r0 < rows; r0 += BAND) {
-        const int64_t r1 = least(r0 + BAND, rows);
-        int64_t c = 0;
-        for (; c + LANES <= C; c += LANES) {
-            const vf m = load(mean + c), k = load(a + c), s = load(b + c);
-            for (int64_t r = r0; r < r1; r++)
-                store(y + r * C + c, (load(x + r * C + c) - m) * k + s);
-        }
-        for (; c < C; c++)
-            for (int64_t r = r0; r < r1; r++) y[r * C + c] = (x[r * C + c] - mean[c]) * a[c] + b[c];
-    }
-}
-
-void KERNEL(row_norm_grad)(int64_t rows, int64_t C, const float *g, const float *x,
-                           const float *mean, const float *a, const float *b, const float *d,
-                           float *gx) {
-    for (int64_t r0 = 0; r0 < rows; r0 += BAND) {
-        const int64_t r1 = least(r0 + BAND, rows);
-        int64_t c = 0;
-        for (; c + LANES <= C; c += LANES) {
-            const vf m = load(mean + c), ka = load(a + c), kb = load(b + c), kd = load(d + c);
-            for (int64_t r = r0; r < r1; r++) {
-                const int64_t i = r * C + c;
-                store(gx + i, ka * load(g + i) + (kb * (load(x + i) - m) + kd));
-            }
-        }
-        for (; c < C; c++)
-            for (int64_t i = r0 * C + c; i < r1 * C; i += C)
-                gx[i] = a[c] * g[i] + (b[c] * (x[i] - mean[c]) + d[c]);
-    }
-}
-
 void KERNEL(row_bias)(int64_t rows, int64_t C, const float *b, float *y) {
     for (int64_t r = 0; r < rows; r++)
         for (int64_t c = 0; c < C; c++) y[r * C + c] += b[c];
