@@ -10,7 +10,8 @@
 #define K_MAX (INT64_C(1) << 22) /* 255 K stays below 2^31 */
 
 const trit_dot_set *const trit_dot_sets[] = {&trit_dot_generic, &trit_dot_avx2,   &trit_dot_vnni64,
-                                             &trit_dot_vnni32,  &trit_dot_vnni16, NULL};
+                                             &trit_dot_vnni64x, &trit_dot_vnni32,  &trit_dot_vnni16,
+                                             NULL};
 
 /* The last of the list that takes it: later ones are for fewer rows or shorter sums. */
 const trit_dot_set *trit_dot_choose(int64_t rows, int64_t k) {

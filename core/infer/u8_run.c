@@ -252,6 +252,13 @@ static int64_t taps_of(const job *j, int64_t p, int64_t q, int64_t *offset) {
     return n;
 }
 
+/* Columns first .. last whose windows reach over neither side: their taps lie alike. */
+static void inner_columns(const trit_node *d, int64_t *first, int64_t *last) {
+    *first = (d->pad_w + d->stride_w - 1) / d->stride_w;
+    const int64_t room = d->W + d->pad_w - d->S;
+    *last = room < 0 ? -1 : room / d->stride_w;
+}
+
 static void pool_row(void *context, int64_t unit, int worker) {
     const job *j = context;
     const trit_node *d = j->d;
@@ -266,15 +273,21 @@ static void pool_row(void *context, int64_t unit, int worker) {
     trit_requant t = j->t;
     t.scale = scale;
     t.bias = bias;
+    int64_t first, last, taps = 0;
+    inner_columns(d, &first, &last);
     for (int64_t q = 0; q < d->Q; q++, y += d->K) {
-        const int64_t taps = taps_of(j, p, q, offset);
+        const bool again = q > first && q <= last; /* the taps of the column before, moved */
+        if (again)
+            x += d->stride_w * j->a->C;
+        else
+            x = u8_row(j->a, u8_image(j->r, d->a, n), 0), taps = taps_of(j, p, q, offset);
         if (d->kind == TRIT_NODE_MAX_POOL) {
             trit_finish()->max_bytes(taps, offset, d->K, x, y);
             continue;
         }
         const int64_t count = d->count_pad ? d->R * d->S : taps;
         const float unit_step = j->a->step / (j->y->step * (float)count);
-        for (int64_t k = 0; k < d->K; k++) {
+        for (int64_t k = 0; k < d->K && !again; k++) {
             scale[k] = unit_step;
             bias[k] = j->y->zero - unit_step * j->a->zero * (float)taps;
         }

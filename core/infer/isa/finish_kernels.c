@@ -23,6 +23,7 @@
 
 #define LANES       16         /* one AVX-512 vector, two of AVX2 */
 #define PIECE       16         /* channels: all blocks of rows are multiples */
+#define WIDE        64         /* bytes of max_wide: one AVX-512 vector, two of AVX2 */
 #define TO_LOW_BITS 8388608.0f /* 2^23 */
 
 INLINE uint8_t round_byte(float v) {
@@ -115,10 +116,13 @@ void FINISH(floats)(const trit_requant *t, int64_t pixels, const int32_t *acc, c
 
 void FINISH(max_bytes)(int64_t taps, const int64_t *offset, int64_t C, const uint8_t *x,
                        uint8_t *y) {
-    memset(y, 0, (size_t)C);
-    for (int64_t k = 0; k < taps; k++) {
-        const uint8_t *from = x + offset[k];
-        for (int64_t c = 0; c < C; c++) y[c] = from[c] > y[c] ? from[c] : y[c];
+    int64_t c = 0;
+    for (; c + WIDE <= C; c += WIDE) max_wide(taps, offset, x + c, y + c);
+    for (; c < C; c++) {
+        uint8_t most = 0;
+        for (int64_t k = 0; k < taps; k++)
+            most = x[offset[k] + c] > most ? x[offset[k] + c] : most;
+        y[c] = most;
     }
 }
 
@@ -135,11 +139,7 @@ void FINISH(pixel_sums)(int64_t pixels, int64_t step, int64_t n, const uint8_t *
     if (n == 3) /* pictures: too short for vectors along a pixel */
         for (int64_t p = 0; p < pixels; p++)
             sum[p] = x[p * step] + x[p * step + 1] + x[p * step + 2];
-    for (int64_t p = 0; n != 3 && p < pixels; p++, x += step) {
-        int32_t total = 0;
-        for (int64_t i = 0; i < n; i++) total += x[i];
-        sum[p] = total;
-    }
+    for (int64_t p = 0; n != 3 && p < pixels; p++, x += step) sum[p] = sum_of(n, x);
 }
 
 void FINISH(depthwise)(int64_t taps, const int32_t *offset, int64_t C, const int8_t *w,
