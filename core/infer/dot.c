@@ -9,8 +9,12 @@
 #define LANES 8
 #define K_MAX (INT64_C(1) << 22) /* 255 K stays below 2^31 */
 
-const trit_dot_set *const trit_dot_sets[] = {&trit_dot_generic, &trit_dot_avx2,   &trit_dot_vnni64,
-                                             &trit_dot_vnni64x, &trit_dot_vnni32,  &trit_dot_vnni16,
+const trit_dot_set *const trit_dot_sets[] = {&trit_dot_generic,
+                                             &trit_dot_avx2,
+                                             &trit_dot_vnni64,
+                                             &trit_dot_vnni64x,
+                                             &trit_dot_vnni32,
+                                             &trit_dot_vnni16,
                                              NULL};
 
 /* The last of the list that takes it: later ones are for fewer rows or shorter sums. */

@@ -12,6 +12,7 @@
 #include "infer/dot.h"
 #include "infer/finish.h"
 #include "infer/runner.h"
+#include "infer/wino.h"
 
 #define SLACK 64 /* bytes behind a frame that a last group or vector may read */
 
@@ -22,16 +23,23 @@ typedef struct {
     bool none;                            /* the result itself: numbers in the caller's memory */
 } u8_value;
 
-typedef enum { U8_DOT, U8_GROUPED, U8_FLOAT } u8_way;
+typedef enum { U8_DOT, U8_WINO, U8_GROUPED, U8_FLOAT } u8_way;
 
 /* What a conv node needs beyond the graph. */
 typedef struct {
     u8_way way;
-    const trit_dot_set *set;
+    const trit_dot_set *set;   /* DOT */
+    const trit_wino_set *wino; /* WINO */
     trit_dot_shape shape;
     int32_t *offset;
-    int planes;     /* each of one scale: two-sided ones count double */
-    int64_t blocks; /* of rows */
+    bool sums;          /* the set wants sums of pixels */
+    int64_t block;      /* rows of a block */
+    int64_t wide;       /* pixels of a row of sums: WINO's are of whole pairs */
+    int64_t plane;      /* WINO: bytes of a plane */
+    int64_t at_once;    /* WINO: images whose planes are kept, so that they stay in the cache */
+    size_t image_bytes; /* WINO: of an image's planes */
+    int planes;         /* of codes, each of one scale: two-sided ones count double */
+    int64_t blocks;     /* of rows */
     size_t block_bytes;
     uint8_t *packed;     /* [planes][blocks][block_bytes]; GROUPED: codes [planes][len][K] */
     float *scale;        /* [planes][K] */

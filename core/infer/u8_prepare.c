@@ -13,7 +13,8 @@
 
 #include "infer/u8.h"
 
-#define UNIT 64 /* bytes: alignment of packed blocks */
+#define UNIT 64          /* bytes: alignment of packed blocks */
+#define KEPT (512 << 10) /* bytes of Winograd's planes: they and the weights fit the second level */
 
 static size_t rounded(size_t n) { return (n + UNIT - 1) / UNIT * UNIT; }
 static bool computes(const trit_node *d) {
@@ -77,6 +78,53 @@ static double plane_row(const trit_node *d, int e, int64_t k, int8_t *row) {
     return gain * (pos - neg) / 2;
 }
 
+/* Rows of a unit: enough for `pixels` of `wide` a row, and all units of a size. */
+static void choose_bands(const trit_node *d, u8_conv *c, int64_t rows) {
+    rows = rows < 1 ? 1 : rows < d->P ? rows : d->P;
+    c->bands = (d->P + rows - 1) / rows;
+    c->band = (d->P + c->bands - 1) / c->bands;
+    c->bands = (d->P + c->band - 1) / c->band;
+}
+
+static void describe_dot(const trit_node *d, u8_conv *c) {
+    const bool runs = d->dil_w == 1; /* a kernel row is one run of bytes */
+    c->shape.segments = d->R * (runs ? 1 : d->S);
+    c->shape.length = d->C * (runs ? d->S : 1);
+    c->shape.groups = c->shape.segments * ((c->shape.length + 3) / 4);
+    c->set = trit_dot_choose(d->K, row_length(d));
+    c->sums = c->set->sums;
+    c->block = c->set->block;
+    c->wide = d->Q;
+    c->block_bytes = rounded((size_t)c->shape.groups * c->set->block_bytes);
+    choose_bands(d, c, (c->set->pixels + d->Q - 1) / d->Q);
+}
+
+/* Winograd: false where the direct way is right. */
+static bool describe_wino(const trit_runner *r, const trit_node *d, u8_conv *c) {
+    if (r->bits > WINO_BITS || d->S != 3 || d->Q < 2 || d->stride_h != 1 || d->stride_w != 1 ||
+        d->dil_h != 1 || d->dil_w != 1)
+        return false;
+    c->wino = trit_wino_choose(d->K, d->C, d->R);
+    if (!c->wino) return false;
+    const int64_t pairs = (d->Q + 1) / 2, rows = d->P + d->R - 1;
+    c->way = U8_WINO;
+    c->sums = c->wino->sums;
+    c->block = c->wino->block;
+    c->wide = 2 * pairs;
+    c->shape = (trit_dot_shape){.segments = d->R,
+                                .length = d->C,
+                                .groups = d->R * ((d->C + 3) / 4),
+                                .step = d->C,
+                                .row_step = pairs * d->C};
+    c->plane = rows * c->shape.row_step;
+    c->image_bytes = rounded((size_t)(WINO_PLANES * c->plane) + SLACK);
+    c->at_once = (int64_t)(KEPT / c->image_bytes);
+    c->at_once = c->at_once < 1 ? 1 : c->at_once < r->batch ? c->at_once : r->batch;
+    c->block_bytes = rounded(c->wino->bytes(&(trit_wino_shape){c->shape, c->plane}));
+    choose_bands(d, c, c->wino->pairs / pairs);
+    return true;
+}
+
 static void describe_conv(const trit_runner *r, const u8_state *s, int64_t i) {
     const trit_node *d = &r->graph->nodes[i];
     const u8_value *a = &s->values[d->a];
@@ -88,35 +136,29 @@ static void describe_conv(const trit_runner *r, const u8_state *s, int64_t i) {
     c->shape.row_step = d->stride_h * a->pitch;
     c->bands = c->band = 1;
     if (c->way != U8_DOT) return;
-    const bool runs = d->dil_w == 1; /* a kernel row is one run of bytes */
-    c->shape.segments = d->R * (runs ? 1 : d->S);
-    c->shape.length = d->C * (runs ? d->S : 1);
-    c->shape.groups = c->shape.segments * ((c->shape.length + 3) / 4);
-    c->set = trit_dot_choose(d->K, row_length(d));
-    c->blocks = (d->K + c->set->block - 1) / c->set->block;
-    c->block_bytes = rounded((size_t)c->shape.groups * c->set->block_bytes);
-    c->band = (c->set->pixels + d->Q - 1) / d->Q;
-    c->band = c->band < d->P ? c->band : d->P;
-    c->bands = (d->P + c->band - 1) / c->band;
+    if (!describe_wino(r, d, c)) describe_dot(d, c);
+    c->blocks = (d->K + c->block - 1) / c->block;
 }
 
 static trit_status fill_offsets(const trit_node *d, const u8_value *a, u8_conv *c) {
-    const int64_t per = c->way == U8_DOT ? c->shape.groups / c->shape.segments : 1;
-    const int64_t n = c->way == U8_DOT ? c->shape.groups : d->R * d->S;
-    const bool runs = c->way == U8_DOT && d->dil_w == 1;
+    const bool taps = c->way == U8_GROUPED || c->way == U8_FLOAT;
+    const int64_t per = taps ? 1 : c->shape.groups / c->shape.segments;
+    const int64_t n = taps ? d->R * d->S : c->shape.groups;
+    const bool runs = !taps && d->dil_w == 1;
+    const int64_t pitch = c->way == U8_WINO ? c->shape.row_step : a->pitch;
     c->offset = malloc((size_t)n * sizeof *c->offset);
     if (!c->offset) return trit_fail(TRIT_ERR_MEM, "runner: out of memory");
     for (int64_t g = 0; g < n; g++) {
         const int64_t segment = g / per, y = runs ? segment : segment / d->S;
         const int64_t x = runs ? 0 : segment % d->S;
-        c->offset[g] = (int32_t)(y * d->dil_h * a->pitch + x * d->dil_w * d->C + g % per * 4);
+        c->offset[g] = (int32_t)(y * d->dil_h * pitch + x * d->dil_w * d->C + g % per * 4);
     }
     c->shape.offset = c->offset;
     return TRIT_OK;
 }
 
 static size_t packed_bytes(const trit_node *d, const u8_conv *c) {
-    if (c->way == U8_DOT) return (size_t)(c->planes * c->blocks) * c->block_bytes;
+    if (c->blocks) return (size_t)(c->planes * c->blocks) * c->block_bytes;
     if (c->way == U8_GROUPED) return rounded((size_t)(c->planes * d->K * row_length(d)));
     return rounded((size_t)(d->K * row_length(d)) * sizeof(float));
 }
@@ -124,7 +166,7 @@ static size_t packed_bytes(const trit_node *d, const u8_conv *c) {
 /* One plane of node i: packed weights, scales, and what zero_in takes from the bias. */
 static trit_status pack_plane(const trit_node *d, u8_conv *c, int e, double unit, double zero,
                               double *bias) {
-    const int64_t len = row_length(d), block = c->way == U8_DOT ? c->set->block : d->K;
+    const int64_t len = row_length(d), block = c->blocks ? c->block : d->K;
     int8_t *rows = malloc((size_t)(block * len));
     if (!rows) return trit_fail(TRIT_ERR_MEM, "runner: out of memory");
     for (int64_t k0 = 0; k0 < d->K; k0 += block) {
@@ -137,9 +179,12 @@ static trit_status pack_plane(const trit_node *d, u8_conv *c, int e, double unit
             c->scale[e * d->K + k] = (float)scale;
             bias[k] -= (double)(float)scale * zero * (double)sum;
         }
-        if (c->way == U8_DOT) {
-            const int64_t at = e * c->blocks + k0 / block;
-            c->set->pack(&c->shape, rows, n, c->packed + (size_t)at * c->block_bytes);
+        if (c->blocks) {
+            uint8_t *to = c->packed + (size_t)(e * c->blocks + k0 / block) * c->block_bytes;
+            if (c->way == U8_WINO)
+                c->wino->pack(&(trit_wino_shape){c->shape, c->plane}, rows, n, to);
+            else
+                c->set->pack(&c->shape, rows, n, to);
         } else { /* [len][K] */
             int8_t *to = (int8_t *)c->packed + e * len * d->K;
             for (int64_t k = 0; k < d->K; k++)
@@ -180,12 +225,11 @@ static trit_status fill_node(trit_runner *r, u8_state *s, int64_t i, double *bia
 
 /* Bytes of a worker's scratch for node i: sums, partial sums, what the set wants. */
 static size_t scratch_of(const trit_node *d, const u8_conv *c, const u8_value *a) {
-    int64_t numbers = d->kind == TRIT_NODE_CONV && c->way == U8_DOT ? c->band * d->Q * c->set->block
-                                                                    : d->Q * d->K;
+    int64_t numbers = c->blocks ? c->band * c->wide * c->block : d->Q * d->K;
     const int64_t columns = a->W + 2 * a->pad_w; /* of window sums, before acc is needed */
     numbers = numbers > columns ? numbers : columns;
-    const size_t sums = rounded((size_t)(c->band * d->Q) * sizeof(int32_t));
-    const size_t own = c->set ? c->set->scratch : 0;
+    const size_t sums = rounded((size_t)(c->band * c->wide) * sizeof(int32_t));
+    const size_t own = c->wino ? c->wino->scratch : c->set ? c->set->scratch : 0;
     return 2 * rounded((size_t)numbers * sizeof(float)) + sums + rounded(own) +
            2 * rounded((size_t)d->K * sizeof(float)) + rounded((size_t)(d->R * d->S) * 8);
 }
@@ -208,9 +252,10 @@ static void measure(trit_runner *r, u8_state *s) {
             if (c->way == U8_FLOAT)
                 temporary->bytes = (size_t)r->batch * sizeof(float) *
                                    (size_t)(d->C * d->H * d->W + d->K * d->P * d->Q);
+            if (c->way == U8_WINO) temporary->bytes = (size_t)c->at_once * c->image_bytes;
             const size_t frame = (size_t)((a->H + 2 * a->pad_h) * (a->W + 2 * a->pad_w));
             const size_t sums = (size_t)r->batch * frame * sizeof(int32_t);
-            if (c->set && c->set->sums && sums > s->sums_bytes) s->sums_bytes = sums;
+            if (c->sums && sums > s->sums_bytes) s->sums_bytes = sums;
         }
         s->scratch = scratch > s->scratch ? scratch : s->scratch;
     }
@@ -280,19 +325,20 @@ trit_status trit_u8_prepare(trit_runner *r) {
         return trit_fail(TRIT_ERR_MEM, "runner: out of memory");
     describe_values(r, s);
     TRIT_TRY(check_frames(r, s));
-    const char *used = trit_isa_name(trit_isa_level());
+    const char *used = trit_isa_name(trit_isa_level()), *more = "";
     for (int64_t i = 0; i < g->n; i++) {
         const trit_node *d = &g->nodes[i];
         s->convs[i].band = 1;
         if (d->kind != TRIT_NODE_CONV) continue;
         describe_conv(r, s, i);
         TRIT_TRY(fill_offsets(d, &s->values[d->a], &s->convs[i]));
-        if (s->convs[i].set && s->convs[i].set->sums) used = "vnni";
+        if (s->convs[i].sums) used = "vnni";
+        if (s->convs[i].wino) more = ", winograd";
     }
     measure(r, s);
     TRIT_TRY(allocate(r, s));
     TRIT_TRY(fill(r, s));
-    snprintf(r->kernels, sizeof r->kernels, "u8 %s, %d bits", used, r->bits);
+    snprintf(r->kernels, sizeof r->kernels, "u8 %s, %d bits%s", used, r->bits, more);
     return TRIT_OK;
 }
 

@@ -20,6 +20,8 @@ typedef struct {
     float *result;     /* of the network, for the last node */
     const float *part; /* a float convolution's sums */
     int64_t i;
+    int64_t first;   /* image of the first unit */
+    uint8_t *planes; /* of Winograd, from that image on */
     trit_requant t;
 } job;
 
@@ -108,33 +110,88 @@ static void window_sums(const job *j, int64_t n, int64_t p0, int64_t rows, int32
     }
 }
 
+/* The sums of d0 + 2 d2 and 2 d1 + d3 under every pair of a band (wino.h). */
+static void pair_sums(const job *j, int64_t n, int64_t p0, int64_t rows, int32_t *sums,
+                      int32_t *column) {
+    const trit_node *d = j->d;
+    const int64_t columns = j->a->W + 2 * j->a->pad_w, height = j->a->H + 2 * j->a->pad_h;
+    const int32_t *from = j->s->sums + (n * height + j->a->pad_h - d->pad_h) * columns;
+    for (int64_t p = p0; p < p0 + rows; p++) {
+        memcpy(column, from + p * columns, (size_t)columns * sizeof *column);
+        for (int64_t y = 1; y < d->R; y++) {
+            const int32_t *row = from + (p + y) * columns;
+            for (int64_t w = 0; w < columns; w++) column[w] += row[w];
+        }
+        const int32_t *c = column + j->a->pad_w - d->pad_w;
+        for (int64_t q = 0; q < d->Q; q += 2, c += 2, sums += 2) {
+            sums[0] = c[0] + 2 * c[2];
+            sums[1] = q + 1 < d->Q ? 2 * c[1] + c[3] : 0; /* of a result that nobody reads */
+        }
+    }
+}
+
+static void planes_row(void *context, int64_t unit, int worker) {
+    (void)worker;
+    const job *j = context;
+    const u8_conv *c = j->c;
+    const int64_t rows = j->d->P + j->d->R - 1, n = unit / rows, row = unit % rows;
+    const uint8_t *x = u8_image(j->r, j->d->a, j->first + n) + c->origin + row * j->a->pitch;
+    trit_finish()->wino_planes(c->wide / 2, j->d->C, j->d->Q + 2, c->plane, x,
+                               j->planes + (size_t)n * c->image_bytes + row * c->shape.row_step);
+}
+
+/* Sums of a band of image n from row p0 on, over plane e and block `block` of the weights. */
+static void band_sums(const job *j, int64_t n, int64_t p0, int64_t rows, int e, int64_t block,
+                      const int32_t *sums, int32_t *acc, void *scratch) {
+    const u8_conv *c = j->c;
+    const uint8_t *w = c->packed + (size_t)(e * c->blocks + block) * c->block_bytes;
+    if (c->way == U8_WINO) {
+        const trit_wino_shape s = {c->shape, c->plane};
+        const uint8_t *v = j->planes + (size_t)(n - j->first) * c->image_bytes;
+        c->wino->dot(&s, w, v + p0 * c->shape.row_step, rows * c->wide / 2, sums, acc, scratch);
+        return;
+    }
+    const uint8_t *x = u8_image(j->r, j->d->a, n) + c->origin + p0 * c->shape.row_step;
+    c->set->dot(&c->shape, w, x, j->d->Q, rows, sums, acc, scratch);
+}
+
 static void dot_unit(void *context, int64_t unit, int worker) {
     const job *j = context;
     const trit_node *d = j->d;
     const u8_conv *c = j->c;
-    const int64_t n = unit / (c->bands * c->blocks), block = unit / c->bands % c->blocks;
-    const int64_t p0 = unit % c->bands * c->band, size = c->set->block, k = block * size;
-    const int64_t rows = d->P - p0 < c->band ? d->P - p0 : c->band, pixels = rows * d->Q;
+    const int64_t n = j->first + unit / (c->bands * c->blocks);
+    const int64_t block = unit / c->bands % c->blocks, size = c->block, k = block * size;
+    const int64_t p0 = unit % c->bands * c->band, left = d->P - p0;
+    const int64_t rows = left < c->band ? left : c->band, pixels = rows * c->wide;
     uint8_t *scratch = trit_scratch(worker);
     int32_t *acc = take(&scratch, (size_t)(pixels * size) * sizeof *acc);
     float *part = take(&scratch, (size_t)(pixels * size) * sizeof *part);
     int32_t *sums = take(&scratch, (size_t)pixels * sizeof *sums);
-    const uint8_t *x = u8_image(j->r, d->a, n) + c->origin + p0 * c->shape.row_step;
     trit_requant t = j->t;
     t.rows = d->K - k < size ? d->K - k : size;
     t.ld = size;
     t.bias += k;
-    if (c->set->sums) window_sums(j, n, p0, rows, sums, acc);
+    if (c->sums) (c->way == U8_WINO ? pair_sums : window_sums)(j, n, p0, rows, sums, acc);
     for (int e = 0; e < c->planes; e++) {
-        const size_t at = (size_t)(e * c->blocks + block) * c->block_bytes;
-        c->set->dot(&c->shape, c->packed + at, x, d->Q, rows, sums, acc, scratch);
+        band_sums(j, n, p0, rows, e, block, sums, acc, scratch);
         t.scale = c->scale + e * d->K + k;
         if (e + 1 < c->planes)
             trit_finish()->partial(pixels, t.rows, size, e == 0, acc, t.scale, part);
     }
     for (int64_t p = 0; p < rows; p++)
-        finish(j, &t, n, p0 + p, k, d->Q, acc + p * d->Q * size,
-               c->planes > 1 ? part + p * d->Q * size : NULL);
+        finish(j, &t, n, p0 + p, k, d->Q, acc + p * c->wide * size,
+               c->planes > 1 ? part + p * c->wide * size : NULL);
+}
+
+/* A few images at a time: their planes, then the products. */
+static void run_wino(job *j, int64_t images) {
+    const u8_conv *c = j->c;
+    j->planes = j->r->arena + j->r->spans[j->r->graph->n + 1 + j->i].offset;
+    for (j->first = 0; j->first < images; j->first += c->at_once) {
+        const int64_t left = images - j->first, n = left < c->at_once ? left : c->at_once;
+        trit_parallel(n * (j->d->P + j->d->R - 1), planes_row, j);
+        trit_parallel(n * c->blocks * c->bands, dot_unit, j);
+    }
 }
 
 /* Any number of groups: a plain sum per output; depthwise by rows of channels. */
@@ -311,11 +368,10 @@ static void shortcut_row(void *context, int64_t unit, int worker) {
 
 static trit_status run_conv(job *j, int64_t images) {
     const u8_conv *c = j->c;
+    if (c->sums) trit_parallel(images * (j->a->H + 2 * j->a->pad_h), sums_row, j);
     switch (c->way) {
-    case U8_DOT:
-        if (c->set->sums) trit_parallel(images * (j->a->H + 2 * j->a->pad_h), sums_row, j);
-        trit_parallel(images * c->blocks * c->bands, dot_unit, j);
-        break;
+    case U8_DOT: trit_parallel(images * c->blocks * c->bands, dot_unit, j); break;
+    case U8_WINO: run_wino(j, images); break;
     case U8_GROUPED: trit_parallel(images * j->d->P, grouped_row, j); break;
     case U8_FLOAT: return run_float(j, images);
     }

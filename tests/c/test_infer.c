@@ -170,6 +170,8 @@ static void integer_path_is_the_same_everywhere(void **state) {
         check_u8(&tg, bits, allowed);
         residual_graph(&tg, 4, 40, 23);
         check_u8(&tg, bits, allowed);
+        residual_graph(&tg, 6, 40, 21); /* odd widths of whole pairs */
+        check_u8(&tg, bits, allowed);
         odd_graph(&tg, 3, true);
         check_u8(&tg, bits, allowed);
     }

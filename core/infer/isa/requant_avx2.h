@@ -48,8 +48,8 @@ static inline __attribute__((always_inline)) int32_t sum_of(int64_t n, const uin
 }
 
 /* Maxima of 64 bytes over the taps. */
-static inline __attribute__((always_inline)) void
-max_wide(int64_t taps, const int64_t *offset, const uint8_t *x, uint8_t *y) {
+static inline __attribute__((always_inline)) void max_wide(int64_t taps, const int64_t *offset,
+                                                           const uint8_t *x, uint8_t *y) {
     __m256i low = _mm256_setzero_si256(), high = low;
     for (int64_t k = 0; k < taps; k++) {
         const __m256i *v = (const __m256i *)(const void *)(x + offset[k]);

@@ -34,8 +34,8 @@ static inline __attribute__((always_inline)) int32_t sum_of(int64_t n, const uin
 }
 
 /* Maxima of 64 bytes over the taps. */
-static inline __attribute__((always_inline)) void
-max_wide(int64_t taps, const int64_t *offset, const uint8_t *x, uint8_t *y) {
+static inline __attribute__((always_inline)) void max_wide(int64_t taps, const int64_t *offset,
+                                                           const uint8_t *x, uint8_t *y) {
     __m512i most = _mm512_setzero_si512();
     for (int64_t k = 0; k < taps; k++)
         most = _mm512_max_epu8(most, _mm512_loadu_si512(x + offset[k]));

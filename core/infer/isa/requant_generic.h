@@ -28,8 +28,8 @@ static inline __attribute__((always_inline)) int32_t sum_of(int64_t n, const uin
 }
 
 /* Maxima of 64 bytes over the taps. */
-static inline __attribute__((always_inline)) void
-max_wide(int64_t taps, const int64_t *offset, const uint8_t *x, uint8_t *y) {
+static inline __attribute__((always_inline)) void max_wide(int64_t taps, const int64_t *offset,
+                                                           const uint8_t *x, uint8_t *y) {
     memset(y, 0, 64);
     for (int64_t k = 0; k < taps; k++)
         for (int64_t i = 0; i < 64; i++) y[i] = x[offset[k] + i] > y[i] ? x[offset[k] + i] : y[i];

@@ -1,0 +1,115 @@
+/*
+ * wino_avx2.c - Winograd F(2,3) by vpmaddubsw, position after position; see wino.h and tile_avx2.h.
+ *
+ * A pair of products adds at most 2 x 255 x |u| in magnitude: positions 1 and 2, |u| <= 3, take 21
+ * groups in 16 bits (21 x 1530 = 32130), positions 0 and 3 a whole chunk (63 x 510 = 32130).
+ */
+#include "infer/avx2/tile_avx2.h"
+#include "infer/wino.h"
+
+#define CHUNK 63             /* groups expanded at a time */
+#define FLUSH 21             /* groups whose 16-bit sums cannot overflow at |u| <= 3 */
+#define PAIRS 96             /* of one walk over the weights */
+#define M     (PAIRS * ROWS) /* sums of a position */
+
+INLINE void store_signed(int8_t *s, __m256i code, __m256i zero) {
+    _mm256_store_si256((__m256i *)(void *)s, _mm256_sub_epi8(code, zero));
+}
+
+/* n groups -> [group][field][8 rows][4 k] signed bytes. */
+static void expand_narrow(const uint8_t *w, int64_t n, int8_t *s) {
+    const __m256i three = _mm256_set1_epi8(3), one = _mm256_set1_epi8(1);
+    for (int64_t g = 0; g < n; g++, w += ROWS, s += 4 * ROWS) {
+        __m256i x = _mm256_loadu_si256((const __m256i *)(const void *)w);
+        for (int f = 0; f < 4; f++, x = _mm256_srli_epi16(x, 2))
+            store_signed(s + f * ROWS, _mm256_and_si256(x, three), one);
+    }
+}
+
+static void expand_wide(const uint8_t *w, int64_t n, int8_t *s) {
+    const __m256i low = _mm256_set1_epi8(15), three = _mm256_set1_epi8(3);
+    for (int64_t g = 0; g < 2 * n; g++, w += ROWS, s += 2 * ROWS) {
+        const __m256i x = _mm256_loadu_si256((const __m256i *)(const void *)w);
+        store_signed(s, _mm256_and_si256(x, low), three);
+        store_signed(s + ROWS, _mm256_and_si256(_mm256_srli_epi16(x, 4), low), three);
+    }
+}
+
+/* Groups g0 .. g0 + n - 1 of all pairs; the sums go to m when g0 is 0, else they are added. */
+static void groups(const trit_dot_shape *s, const int8_t *w, const uint8_t *x, int64_t pairs,
+                   int64_t g0, int64_t n, int32_t *m) {
+    const int32_t *offset = s->offset + g0;
+    int64_t p = 0;
+    for (; p + TILE <= pairs; p += TILE, x += TILE * s->step, m += TILE * ROWS) {
+        const uint8_t *q[TILE] = {x, x + s->step, x + 2 * s->step};
+        tile(w, q, offset, n, m, g0 == 0, 3);
+    }
+    const uint8_t *q[2] = {x, x + s->step};
+    if (pairs - p == 2)
+        tile(w, q, offset, n, m, g0 == 0, 2);
+    else if (pairs - p == 1)
+        tile(w, q, offset, n, m, g0 == 0, 1);
+}
+
+static void position(const trit_dot_shape *s, const uint8_t *w, const uint8_t *x, int64_t pairs,
+                     bool wide, int8_t *expanded, int32_t *m) {
+    for (int64_t g = 0; g < s->groups; g += CHUNK) {
+        const int64_t n = s->groups - g < CHUNK ? s->groups - g : CHUNK;
+        if (!wide) {
+            expand_narrow(w + g * ROWS, n, expanded);
+            groups(s, expanded, x, pairs, g, n, m);
+            continue;
+        }
+        expand_wide(w + g * 2 * ROWS, n, expanded);
+        for (int64_t i = 0; i < n; i += FLUSH)
+            groups(s, expanded + i * 4 * ROWS, x, pairs, g + i, n - i < FLUSH ? n - i : FLUSH, m);
+    }
+}
+
+INLINE __m256i load(const int32_t *v) {
+    return _mm256_loadu_si256((const __m256i *)(const void *)v);
+}
+
+INLINE void store(int32_t *to, __m256i v) { _mm256_storeu_si256((__m256i *)(void *)to, v); }
+
+static void combine(int64_t pairs, const int32_t *m, const int32_t *c, int32_t *acc) {
+    for (int64_t p = 0; p < pairs; p++, m += ROWS, acc += 2 * ROWS)
+        for (int64_t r = 0; r < ROWS; r += 8) {
+            const __m256i m1 = load(m + M + r), m2 = load(m + 2 * M + r);
+            __m256i y0 = _mm256_srai_epi32(_mm256_add_epi32(m1, m2), 1);
+            __m256i y1 = _mm256_srai_epi32(_mm256_sub_epi32(m1, m2), 1);
+            y0 = _mm256_add_epi32(y0, load(m + r));
+            y1 = _mm256_sub_epi32(y1, load(m + 3 * M + r));
+            store(acc + r, _mm256_add_epi32(y0, load(c + r)));
+            store(acc + ROWS + r, _mm256_add_epi32(y1, load(c + ROWS + r)));
+        }
+}
+
+static void dot(const trit_wino_shape *s, const uint8_t *packed, const uint8_t *v, int64_t pairs,
+                const int32_t *sums, int32_t *acc, void *scratch) {
+    const int64_t narrow = s->dot.groups * ROWS;
+    const uint8_t *w[WINO_PLANES] = {packed, packed + narrow, packed + 3 * narrow,
+                                     packed + 5 * narrow};
+    const int32_t *c = (const int32_t *)(const void *)(packed + 6 * narrow);
+    int8_t *expanded = scratch;
+    int32_t *m = (int32_t *)(void *)(expanded + CHUNK * 4 * ROWS);
+    (void)sums;
+    for (int64_t p = 0; p < pairs; p += PAIRS, v += PAIRS * s->dot.step, acc += 2 * PAIRS * ROWS) {
+        const int64_t n = pairs - p < PAIRS ? pairs - p : PAIRS;
+        for (int t = 0; t < WINO_PLANES; t++)
+            position(&s->dot, w[t], v + t * s->plane, n, t == 1 || t == 2, expanded, m + t * M);
+        combine(n, m, c, acc);
+    }
+}
+
+static bool supported(void) { return trit_isa_level() >= TRIT_ISA_AVX2; }
+
+const trit_wino_set trit_wino_avx2 = {.name = "avx2",
+                                      .block = ROWS,
+                                      .pairs = PAIRS,
+                                      .scratch =
+                                          CHUNK * 4 * ROWS + WINO_PLANES * M * sizeof(int32_t),
+                                      .supported = supported,
+                                      .bytes = trit_wino_bytes_w8,
+                                      .pack = trit_wino_pack_w8,
+                                      .dot = dot};
