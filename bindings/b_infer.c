@@ -402,6 +402,8 @@ static int l_runner_run(lua_State *L) {
     bind_check(L, trit_tensor_new(&(trit_shape){2, {n[0], g->classes}}, TRIT_ROW_MAJOR, &y));
     bind_tensor_set(L, box, y);
     bind_check(L, trit_runner_run(r, n[0], (*in)->data, y->data));
+    trit_tensor_release(*in); /* not left to the collector: the next call takes the same memory */
+    *in = NULL;
     return 1;
 }
 

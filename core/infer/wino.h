@@ -14,8 +14,8 @@
  *   y0 = M0 + (M1 + M2) / 2 - 128 sum(u0) - 64 sum(u2)                    Mi = sum(ui vi)
  *   y1 = (M1 - M2) / 2 - M3 + 64 sum(u2) + 128 sum(u3)
  *
- * Packed, one block after the other: position 0 as V8 or V16 of dot.h (2 bits a weight), positions
- * 1 and 2 as W (4 bits), position 3 as position 0, then the constants [2][block] as int32.
+ * Packed, one block after the other: positions 1 and 2 as W (4 bits a weight), positions 0 and 3 as
+ * V8 or V16 of dot.h (2 bits), then the constants [2][block] as int32.
  *
  *   W8   32 rows x 4 k in 64 bytes: byte 4 lane + j of the first half holds rows lane and 8 + lane
  *        as codes u + 3 in bits 0-3 and 4-7, the second half rows 16 + lane and 24 + lane
@@ -54,6 +54,8 @@ typedef struct {
     void (*dot)(const trit_wino_shape *s, const uint8_t *packed, const uint8_t *v, int64_t pairs,
                 const int32_t *sums, int32_t *acc, void *scratch);
 } trit_wino_set;
+
+extern const int trit_wino_order[WINO_PLANES]; /* of packed positions */
 
 /* THE list: all sets, slowest first, then NULL.  The generic set is the specification. */
 extern const trit_wino_set *const trit_wino_sets[];

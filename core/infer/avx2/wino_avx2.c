@@ -88,7 +88,7 @@ static void combine(int64_t pairs, const int32_t *m, const int32_t *c, int32_t *
 static void dot(const trit_wino_shape *s, const uint8_t *packed, const uint8_t *v, int64_t pairs,
                 const int32_t *sums, int32_t *acc, void *scratch) {
     const int64_t narrow = s->dot.groups * ROWS;
-    const uint8_t *w[WINO_PLANES] = {packed, packed + narrow, packed + 3 * narrow,
+    const uint8_t *w[WINO_PLANES] = {packed + 4 * narrow, packed, packed + 2 * narrow,
                                      packed + 5 * narrow};
     const int32_t *c = (const int32_t *)(const void *)(packed + 6 * narrow);
     int8_t *expanded = scratch;

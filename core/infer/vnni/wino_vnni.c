@@ -9,8 +9,7 @@
 #include "infer/wino.h"
 
 #define ROWS  64
-#define GROUP 384 /* bytes: 64 + 128 + 128 + 64 */
-#define SUMS  (4 * TILE)
+#define GROUP 384 /* bytes: 128 + 128 + 64 + 64 */
 
 static bool supported(void) { return trit_isa_level() >= TRIT_ISA_AVX512 && trit_cpu_has_vnni(); }
 
@@ -22,118 +21,127 @@ static void pack(const trit_wino_shape *s, const int8_t *w, int64_t rows, uint8_
     trit_wino_pack(s, w, rows, ROWS / 4, true, packed);
 }
 
-#define EACH_SEGMENT                                                                               \
-    for (int64_t segment = 0; segment < s->segments; segment++) {                                  \
+/* Sums of one position -> results of the tile's pairs, in the order 1, 2, 0, 3; y [2 nn][ROWS]. */
+typedef struct {
+    const int32_t *c;    /* constants of both results, [2][ROWS] */
+    const int32_t *sums; /* of both pixels of every pair */
+    int32_t *y;
+} target;
+
+INLINE __m512i load(const int32_t *v) { return _mm512_loadu_si512(v); }
+
+INLINE void add_first(const target *to, int i, int f, __m512i m) {
+    _mm512_storeu_si512(to->y + 2 * i * ROWS + 16 * f, m);
+}
+
+INLINE void add_second(const target *to, int i, int f, __m512i m) {
+    int32_t *y = to->y + 2 * i * ROWS + 16 * f;
+    const __m512i m1 = load(y);
+    _mm512_storeu_si512(y, _mm512_srai_epi32(_mm512_add_epi32(m1, m), 1));
+    _mm512_storeu_si512(y + ROWS, _mm512_srai_epi32(_mm512_sub_epi32(m1, m), 1));
+}
+
+/* The last step of result e: positions 0 and 3. */
+INLINE void add_last(const target *to, int i, int f, __m512i m, const int e) {
+    int32_t *y = to->y + (2 * i + e) * ROWS + 16 * f;
+    __m512i v = _mm512_add_epi32(load(y), load(to->c + e * ROWS + 16 * f));
+    v = e ? _mm512_sub_epi32(v, m) : _mm512_add_epi32(v, m);
+    if (f < 3) v = _mm512_sub_epi32(v, _mm512_set1_epi32(to->sums[2 * i + e]));
+    _mm512_storeu_si512(y, v);
+}
+
+INLINE void add(const target *to, int i, int f, __m512i m, const int t) {
+    if (t == 1) add_first(to, i, f, m);
+    if (t == 2) add_second(to, i, f, m);
+    if (t == 0) add_last(to, i, f, m, 0);
+    if (t == 3) add_last(to, i, f, m, 1);
+}
+
+INLINE __m512i difference(__m512i a, __m512i b, const int bits) {
+    return _mm512_srai_epi32(_mm512_sub_epi32(a, b), bits);
+}
+
+/* Position t of nn pairs; `ahead` are weights that will be needed, as many as are read here. */
+INLINE void tile(const trit_dot_shape *s, const uint8_t *w, const uint8_t *x, const uint8_t *ahead,
+                 const target *to, const int t, const int nn) {
+    __m512i A[TILE], B[TILE], C[TILE], D[TILE];
+    const int64_t step = s->step, per = s->groups / s->segments;
+    const bool wide = t == 1 || t == 2;
+    EACH_PIXEL A[i] = B[i] = C[i] = D[i] = _mm512_setzero_si512();
+    for (int64_t segment = 0; segment < s->segments; segment++) {
         const uint8_t *q = x + s->offset[segment * per], *q3 = q + 3 * step, *q6 = q + 6 * step;
-
-/* m [4 fields][TILE]: sums of 2-bit codes. */
-INLINE void narrow(const trit_dot_shape *s, const uint8_t *w, const uint8_t *x, __m512i *m,
-                   const int nn) {
-    __m512i A[TILE], B[TILE], C[TILE], D[TILE];
-    const int64_t step = s->step, per = s->groups / s->segments;
-    EACH_PIXEL A[i] = B[i] = C[i] = D[i] = _mm512_setzero_si512();
-    EACH_SEGMENT
-    for (int64_t g = 0; g < per; g++, w += ROWS, q += 4, q3 += 4, q6 += 4) {
-        const __m512i v = _mm512_loadu_si512(w);
-        const __m512i v63 = masked(v, &mask63);
-        PASS(A, B, v, v63)
-        const __m512i v15 = masked(v63, &mask15);
-        const __m512i v3 = masked(v15, &mask3);
-        PASS(C, D, v15, v3)
-    }
-}
-EACH_PIXEL {
-    m[i] = D[i];
-    m[TILE + i] = _mm512_srai_epi32(_mm512_sub_epi32(C[i], D[i]), 2);
-    m[2 * TILE + i] = _mm512_srai_epi32(_mm512_sub_epi32(B[i], C[i]), 4);
-    m[3 * TILE + i] = _mm512_srai_epi32(_mm512_sub_epi32(A[i], B[i]), 6);
-}
-}
-
-/* The same of 4-bit codes. */
-INLINE void wide(const trit_dot_shape *s, const uint8_t *w, const uint8_t *x, __m512i *m,
-                 const int nn) {
-    __m512i A[TILE], B[TILE], C[TILE], D[TILE];
-    const int64_t step = s->step, per = s->groups / s->segments;
-    EACH_PIXEL A[i] = B[i] = C[i] = D[i] = _mm512_setzero_si512();
-    EACH_SEGMENT
-    for (int64_t g = 0; g < per; g++, w += 2 * ROWS, q += 4, q3 += 4, q6 += 4) {
-        const __m512i v = _mm512_loadu_si512(w);
-        const __m512i v15 = masked(v, &mask15);
-        PASS(A, B, v, v15)
-        const __m512i u = _mm512_loadu_si512(w + ROWS);
-        const __m512i u15 = masked(u, &mask15);
-        PASS(C, D, u, u15)
-    }
-}
-EACH_PIXEL {
-    m[i] = B[i];
-    m[TILE + i] = _mm512_srai_epi32(_mm512_sub_epi32(A[i], B[i]), 4);
-    m[2 * TILE + i] = D[i];
-    m[3 * TILE + i] = _mm512_srai_epi32(_mm512_sub_epi32(C[i], D[i]), 4);
-}
-}
-
-/* Both results of n pairs from the sums of the four positions. */
-static void combine(int64_t n, __m512i (*m)[SUMS], const int32_t *c, const int32_t *sums,
-                    int32_t *acc) {
-    for (int f = 0; f < 4; f++) {
-        const __m512i c0 = _mm512_loadu_si512(c + 16 * f);
-        const __m512i c1 = _mm512_loadu_si512(c + ROWS + 16 * f);
-        for (int64_t i = 0; i < n; i++) {
-            const int64_t at = f * TILE + i;
-            __m512i y0 = _mm512_srai_epi32(_mm512_add_epi32(m[1][at], m[2][at]), 1);
-            __m512i y1 = _mm512_srai_epi32(_mm512_sub_epi32(m[1][at], m[2][at]), 1);
-            y0 = _mm512_add_epi32(_mm512_add_epi32(y0, m[0][at]), c0);
-            y1 = _mm512_add_epi32(_mm512_sub_epi32(y1, m[3][at]), c1);
-            if (f < 3) {
-                y0 = _mm512_sub_epi32(y0, _mm512_set1_epi32(sums[2 * i]));
-                y1 = _mm512_sub_epi32(y1, _mm512_set1_epi32(sums[2 * i + 1]));
+        for (int64_t g = 0; g < per; g++, q += 4, q3 += 4, q6 += 4) {
+            const __m512i v = _mm512_loadu_si512(w);
+            _mm_prefetch((const char *)ahead, _MM_HINT_T0);
+            if (wide) {
+                const __m512i v15 = masked(v, &mask15);
+                PASS(A, B, v, v15)
+                const __m512i u = _mm512_loadu_si512(w + ROWS);
+                const __m512i u15 = masked(u, &mask15);
+                PASS(C, D, u, u15)
+            } else {
+                const __m512i v63 = masked(v, &mask63);
+                PASS(A, B, v, v63)
+                const __m512i v15 = masked(v63, &mask15);
+                const __m512i v3 = masked(v15, &mask3);
+                PASS(C, D, v15, v3)
             }
-            _mm512_storeu_si512(acc + 2 * i * ROWS + 16 * f, y0);
-            _mm512_storeu_si512(acc + (2 * i + 1) * ROWS + 16 * f, y1);
+            w += wide ? 2 * ROWS : ROWS;
+            ahead += 64;
         }
     }
+    EACH_PIXEL {
+        add(to, i, 0, wide ? B[i] : D[i], t);
+        add(to, i, 1, wide ? difference(A[i], B[i], 4) : difference(C[i], D[i], 2), t);
+        add(to, i, 2, wide ? D[i] : difference(B[i], C[i], 4), t);
+        add(to, i, 3, wide ? difference(C[i], D[i], 4) : difference(A[i], B[i], 6), t);
+    }
 }
 
-typedef void (*tile_fn)(const trit_dot_shape *s, const uint8_t *w, const uint8_t *x, __m512i *m);
+typedef void (*tile_fn)(const trit_dot_shape *s, const uint8_t *w, const uint8_t *x,
+                        const uint8_t *ahead, const target *to);
 
-#define SIZED(n)                                                                                   \
-    __attribute__((noinline)) static void narrow_##n(const trit_dot_shape *s, const uint8_t *w,    \
-                                                     const uint8_t *x, __m512i *m) {               \
-        narrow(s, w, x, m, n);                                                                     \
-    }                                                                                              \
-    __attribute__((noinline)) static void wide_##n(const trit_dot_shape *s, const uint8_t *w,      \
-                                                   const uint8_t *x, __m512i *m) {                 \
-        wide(s, w, x, m, n);                                                                       \
+#define SIZED(t, n)                                                                                \
+    __attribute__((noinline)) static void tile##t##_##n(const trit_dot_shape *s, const uint8_t *w, \
+                                                        const uint8_t *x, const uint8_t *ahead,    \
+                                                        const target *to) {                        \
+        tile(s, w, x, ahead, to, t, n);                                                            \
     }
-SIZED(1)
-SIZED(2)
-SIZED(3)
-SIZED(4)
-SIZED(5)
-SIZED(6)
-SIZED(7)
-static const tile_fn narrows[] = {NULL,     narrow_1, narrow_2, narrow_3,
-                                  narrow_4, narrow_5, narrow_6, narrow_7};
-static const tile_fn wides[] = {NULL, wide_1, wide_2, wide_3, wide_4, wide_5, wide_6, wide_7};
+#define POSITION(t)                                                                                \
+    SIZED(t, 1)                                                                                    \
+    SIZED(t, 2)                                                                                    \
+    SIZED(t, 3)                                                                                    \
+    SIZED(t, 4)                                                                                    \
+    SIZED(t, 5)                                                                                    \
+    SIZED(t, 6)                                                                                    \
+    SIZED(t, 7)                                                                                    \
+    static const tile_fn tiles##t[] = {NULL,        tile##t##_1, tile##t##_2, tile##t##_3,         \
+                                       tile##t##_4, tile##t##_5, tile##t##_6, tile##t##_7};
+POSITION(0)
+POSITION(1)
+POSITION(2)
+POSITION(3)
 
+/* Position by position, so that its weights stay in the first-level cache for all tiles; what the
+ * next one needs is fetched meanwhile. */
 static void dot(const trit_wino_shape *s, const uint8_t *packed, const uint8_t *v, int64_t pairs,
                 const int32_t *sums, int32_t *acc, void *scratch) {
-    const uint8_t *w1 = packed + s->dot.groups * ROWS, *w2 = w1 + s->dot.groups * 2 * ROWS;
-    const uint8_t *w3 = w2 + s->dot.groups * 2 * ROWS, *end = w3 + s->dot.groups * ROWS;
-    const int64_t tiles = (pairs + TILE - 1) / TILE;
-    __m512i m[WINO_PLANES][SUMS];
+    static const tile_fn *const all[WINO_PLANES] = {tiles0, tiles1, tiles2, tiles3};
+    const int64_t tiles = (pairs + TILE - 1) / TILE, lines = s->dot.groups * ROWS;
+    const int32_t *c = (const int32_t *)(const void *)(packed + 6 * lines);
+    const uint8_t *w = packed;
     (void)scratch;
-    for (int64_t t = 0, p = 0; t < tiles; t++) { /* as even as possible */
-        const int64_t n = (pairs - p + tiles - t - 1) / (tiles - t);
-        const uint8_t *x = v + p * s->dot.step;
-        narrows[n](&s->dot, packed, x, m[0]);
-        wides[n](&s->dot, w1, x + s->plane, m[1]);
-        wides[n](&s->dot, w2, x + 2 * s->plane, m[2]);
-        narrows[n](&s->dot, w3, x + 3 * s->plane, m[3]);
-        combine(n, m, (const int32_t *)(const void *)end, sums + 2 * p, acc + 2 * p * ROWS);
-        p += n;
+    for (int k = 0; k < WINO_PLANES; k++) {
+        const int t = trit_wino_order[k];
+        const uint8_t *next = w + (t == 1 || t == 2 ? 2 : 1) * lines;
+        for (int64_t i = 0, p = 0; i < tiles; i++) { /* as even as possible */
+            const int64_t n = (pairs - p + tiles - i - 1) / (tiles - i);
+            const target to = {c, sums + 2 * p, acc + 2 * p * ROWS};
+            const uint8_t *ahead = i < 2 && k < 3 ? next + i * lines : w;
+            all[t][n](&s->dot, w, v + t * s->plane + p * s->dot.step, ahead, &to);
+            p += n;
+        }
+        w = next;
     }
 }
 
