@@ -32,20 +32,20 @@ typedef struct {
     const trit_wino_set *wino; /* WINO */
     trit_dot_shape shape;
     int32_t *offset;
-    bool sums;          /* the set wants sums of pixels */
-    int64_t block;      /* rows of a block */
-    int64_t wide;       /* pixels of a row of sums: WINO's are of whole pairs */
-    int64_t plane;      /* WINO: bytes of a plane */
-    int64_t at_once;    /* WINO: images whose planes are kept, so that they stay in the cache */
-    size_t image_bytes; /* WINO: of an image's planes */
-    int planes;         /* of codes, each of one scale: two-sided ones count double */
-    int64_t blocks;     /* of rows */
+    bool sums;             /* the set wants sums of pixels */
+    int64_t block;         /* rows of a block */
+    int64_t wide;          /* pixels of a row of sums: WINO's are of whole pairs */
+    int64_t strip, strips; /* rows of a unit, units down an image */
+    int64_t share, shares; /* blocks of a unit, units of a strip */
+    int64_t band;          /* rows at a time */
+    int64_t plane;         /* WINO: bytes of a plane of a strip */
+    int planes;            /* of codes, each of one scale: two-sided ones count double */
+    int64_t blocks;        /* of rows */
     size_t block_bytes;
-    uint8_t *packed;     /* [planes][blocks][block_bytes]; GROUPED: codes [planes][len][K] */
-    float *scale;        /* [planes][K] */
-    float *weights;      /* FLOAT: [R][S][C/groups][K], in steps of the result */
-    int64_t origin;      /* bytes from a frame's start to the first window */
-    int64_t band, bands; /* rows of a unit, units down an image */
+    uint8_t *packed; /* [planes][blocks][block_bytes]; GROUPED: codes [planes][len][K] */
+    float *scale;    /* [planes][K] */
+    float *weights;  /* FLOAT: [R][S][C/groups][K], in steps of the result */
+    int64_t origin;  /* bytes from a frame's start to the first window */
 } u8_conv;
 
 typedef struct {
@@ -55,14 +55,20 @@ typedef struct {
     float **gain;     /* [n] -> [K]: pointwise and pools */
     uint8_t *weights; /* all packed weights */
     float *vectors;   /* all scales, biases, gains */
-    int32_t *sums;    /* [batch][rows][columns]: sums of channels, of the layer at work */
-    size_t sums_bytes;
-    size_t scratch; /* bytes a worker needs */
+    size_t scratch;   /* bytes a worker needs */
 } u8_state;
 
 /* u8_prepare.c */
 trit_status trit_u8_prepare(trit_runner *r);
 void trit_u8_release(trit_runner *r);
+
+/* Rows and columns of the input that `rows` rows of results read. */
+static inline int64_t u8_rows_read(const trit_node *d, int64_t rows) {
+    return (rows - 1) * d->stride_h + (d->R - 1) * d->dil_h + 1;
+}
+static inline int64_t u8_columns_read(const trit_node *d) {
+    return (d->Q - 1) * d->stride_w + (d->S - 1) * d->dil_w + 1;
+}
 
 static inline uint8_t *u8_image(const trit_runner *r, int64_t value, int64_t image) {
     const u8_state *s = r->state;

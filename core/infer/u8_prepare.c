@@ -13,8 +13,11 @@
 
 #include "infer/u8.h"
 
-#define UNIT 64          /* bytes: alignment of packed blocks */
-#define KEPT (512 << 10) /* bytes of Winograd's planes: they and the weights fit the second level */
+#define UNIT        64      /* bytes: alignment of packed blocks */
+#define UNIT_MACS   8000000 /* multiply-adds of a unit of work: some 20 microseconds */
+#define LEAST_MACS  1000000 /* of a layer that is worth two units */
+#define MOST_STRIPS 64
+#define FEW_UNITS   4 /* with fewer strips than that, blocks are shared out */
 
 static size_t rounded(size_t n) { return (n + UNIT - 1) / UNIT * UNIT; }
 static bool computes(const trit_node *d) {
@@ -78,12 +81,33 @@ static double plane_row(const trit_node *d, int e, int64_t k, int8_t *row) {
     return gain * (pos - neg) / 2;
 }
 
-/* Rows of a unit: enough for `pixels` of `wide` a row, and all units of a size. */
-static void choose_bands(const trit_node *d, u8_conv *c, int64_t rows) {
+/* Rows of a band: at most `rows`, all of a size. */
+static int64_t even(int64_t total, int64_t rows) {
+    rows = rows < 1 ? 1 : rows < total ? rows : total;
+    const int64_t n = (total + rows - 1) / rows;
+    return (total + n - 1) / n;
+}
+
+/* Units of work: strips of whole bands, of one size where possible; where they are few, blocks of
+ * weights are shared out, too, though every share computes sums and planes anew. */
+static void choose_units(const trit_node *d, u8_conv *c, int64_t rows) {
+    const int64_t macs = d->P * d->Q * d->K * row_length(d);
+    int64_t units = macs / UNIT_MACS;
+    units = units > MOST_STRIPS ? MOST_STRIPS : units < 1 ? 1 + (macs > LEAST_MACS) : units;
     rows = rows < 1 ? 1 : rows < d->P ? rows : d->P;
-    c->bands = (d->P + rows - 1) / rows;
-    c->band = (d->P + c->bands - 1) / c->bands;
-    c->bands = (d->P + c->band - 1) / c->band;
+    c->strip = (d->P + units - 1) / units;
+    if (c->strip < rows) c->strip = rows;
+    for (int64_t more = c->strip; more <= 2 * c->strip && more <= d->P; more++)
+        if (d->P % more == 0) {
+            c->strip = more;
+            break;
+        }
+    c->strips = (d->P + c->strip - 1) / c->strip;
+    c->band = even(c->strip, rows);
+    int64_t shares = (units < FEW_UNITS ? units : FEW_UNITS) / c->strips;
+    shares = shares < 1 ? 1 : shares;
+    c->share = even(c->blocks, (c->blocks + shares - 1) / shares);
+    c->shares = (c->blocks + c->share - 1) / c->share;
 }
 
 static void describe_dot(const trit_node *d, u8_conv *c) {
@@ -96,7 +120,8 @@ static void describe_dot(const trit_node *d, u8_conv *c) {
     c->block = c->set->block;
     c->wide = d->Q;
     c->block_bytes = rounded((size_t)c->shape.groups * c->set->block_bytes);
-    choose_bands(d, c, (c->set->pixels + d->Q - 1) / d->Q);
+    c->blocks = (d->K + c->block - 1) / c->block;
+    choose_units(d, c, (c->set->pixels + d->Q - 1) / d->Q);
 }
 
 /* Winograd: false where the direct way is right. */
@@ -106,7 +131,7 @@ static bool describe_wino(const trit_runner *r, const trit_node *d, u8_conv *c) 
         return false;
     c->wino = trit_wino_choose(d->K, d->C, d->R);
     if (!c->wino) return false;
-    const int64_t pairs = (d->Q + 1) / 2, rows = d->P + d->R - 1;
+    const int64_t pairs = (d->Q + 1) / 2;
     c->way = U8_WINO;
     c->sums = c->wino->sums;
     c->block = c->wino->block;
@@ -116,12 +141,10 @@ static bool describe_wino(const trit_runner *r, const trit_node *d, u8_conv *c) 
                                 .groups = d->R * ((d->C + 3) / 4),
                                 .step = d->C,
                                 .row_step = pairs * d->C};
-    c->plane = rows * c->shape.row_step;
-    c->image_bytes = rounded((size_t)(WINO_PLANES * c->plane) + SLACK);
-    c->at_once = (int64_t)(KEPT / c->image_bytes);
-    c->at_once = c->at_once < 1 ? 1 : c->at_once < r->batch ? c->at_once : r->batch;
+    c->blocks = (d->K + c->block - 1) / c->block;
+    choose_units(d, c, c->wino->pairs / pairs);
+    c->plane = u8_rows_read(d, c->strip) * c->shape.row_step;
     c->block_bytes = rounded(c->wino->bytes(&(trit_wino_shape){c->shape, c->plane}));
-    choose_bands(d, c, c->wino->pairs / pairs);
     return true;
 }
 
@@ -134,10 +157,7 @@ static void describe_conv(const trit_runner *r, const u8_state *s, int64_t i) {
     c->origin = (a->pad_h - d->pad_h) * a->pitch + (a->pad_w - d->pad_w) * a->C;
     c->shape.step = d->stride_w * d->C;
     c->shape.row_step = d->stride_h * a->pitch;
-    c->bands = c->band = 1;
-    if (c->way != U8_DOT) return;
-    if (!describe_wino(r, d, c)) describe_dot(d, c);
-    c->blocks = (d->K + c->block - 1) / c->block;
+    if (c->way == U8_DOT && !describe_wino(r, d, c)) describe_dot(d, c);
 }
 
 static trit_status fill_offsets(const trit_node *d, const u8_value *a, u8_conv *c) {
@@ -223,15 +243,20 @@ static trit_status fill_node(trit_runner *r, u8_state *s, int64_t i, double *bia
 
 /* ------------------------------------------------------------------- memory */
 
+static size_t ints(int64_t n) { return rounded((size_t)n * sizeof(int32_t)); }
+
 /* Bytes of a worker's scratch for node i: sums, partial sums, what the set wants. */
-static size_t scratch_of(const trit_node *d, const u8_conv *c, const u8_value *a) {
-    int64_t numbers = c->blocks ? c->band * c->wide * c->block : d->Q * d->K;
-    const int64_t columns = a->W + 2 * a->pad_w; /* of window sums, before acc is needed */
-    numbers = numbers > columns ? numbers : columns;
-    const size_t sums = rounded((size_t)(c->band * c->wide) * sizeof(int32_t));
-    const size_t own = c->wino ? c->wino->scratch : c->set ? c->set->scratch : 0;
-    return 2 * rounded((size_t)numbers * sizeof(float)) + sums + rounded(own) +
-           2 * rounded((size_t)d->K * sizeof(float)) + rounded((size_t)(d->R * d->S) * 8);
+static size_t scratch_of(const trit_node *d, const u8_conv *c) {
+    if (!c->blocks)
+        return 2 * ints(d->Q * d->K) + 2 * ints(d->K) + rounded((size_t)(d->R * d->S) * 8);
+    const int64_t columns = u8_columns_read(d);
+    size_t bytes = 2 * ints(c->band * c->wide * c->block);
+    bytes += rounded(c->wino ? c->wino->scratch : c->set->scratch);
+    if (c->sums)
+        bytes +=
+            ints(c->strip * c->wide) + ints(u8_rows_read(d, c->strip) * columns) + ints(columns);
+    if (c->wino) bytes += rounded((size_t)(WINO_PLANES * c->plane) + SLACK);
+    return bytes;
 }
 
 static void measure(trit_runner *r, u8_state *s) {
@@ -240,11 +265,10 @@ static void measure(trit_runner *r, u8_state *s) {
     for (int64_t v = 0; v <= g->n; v++) r->spans[v].bytes = (size_t)r->batch * s->values[v].bytes;
     for (int64_t i = 0; i < g->n; i++) {
         const trit_node *d = &g->nodes[i];
-        const u8_value *a = &s->values[d->a];
         trit_span *temporary = &r->spans[g->n + 1 + i];
         *temporary = (trit_span){.first = i, .last = i};
         r->vector_bytes += 2 * (size_t)d->K * sizeof(float);
-        size_t scratch = scratch_of(d, &s->convs[i], a);
+        size_t scratch = scratch_of(d, &s->convs[i]);
         if (d->kind == TRIT_NODE_CONV) {
             const u8_conv *c = &s->convs[i];
             r->weight_bytes += packed_bytes(d, c);
@@ -252,10 +276,6 @@ static void measure(trit_runner *r, u8_state *s) {
             if (c->way == U8_FLOAT)
                 temporary->bytes = (size_t)r->batch * sizeof(float) *
                                    (size_t)(d->C * d->H * d->W + d->K * d->P * d->Q);
-            if (c->way == U8_WINO) temporary->bytes = (size_t)c->at_once * c->image_bytes;
-            const size_t frame = (size_t)((a->H + 2 * a->pad_h) * (a->W + 2 * a->pad_w));
-            const size_t sums = (size_t)r->batch * frame * sizeof(int32_t);
-            if (c->sums && sums > s->sums_bytes) s->sums_bytes = sums;
         }
         s->scratch = scratch > s->scratch ? scratch : s->scratch;
     }
@@ -265,10 +285,8 @@ static void measure(trit_runner *r, u8_state *s) {
 static trit_status allocate(trit_runner *r, u8_state *s) {
     s->weights = trit_alloc(r->weight_bytes);
     s->vectors = trit_alloc(r->vector_bytes);
-    s->sums = trit_alloc(s->sums_bytes);
     r->arena = trit_alloc(r->arena_bytes);
-    if (!s->weights || !s->vectors || !s->sums || !r->arena)
-        return trit_fail_within(TRIT_ERR_MEM, "runner");
+    if (!s->weights || !s->vectors || !r->arena) return trit_fail_within(TRIT_ERR_MEM, "runner");
     uint8_t *w = s->weights;
     float *v = s->vectors;
     for (int64_t i = 0; i < r->graph->n; i++) {
@@ -328,7 +346,6 @@ trit_status trit_u8_prepare(trit_runner *r) {
     const char *used = trit_isa_name(trit_isa_level()), *more = "";
     for (int64_t i = 0; i < g->n; i++) {
         const trit_node *d = &g->nodes[i];
-        s->convs[i].band = 1;
         if (d->kind != TRIT_NODE_CONV) continue;
         describe_conv(r, s, i);
         TRIT_TRY(fill_offsets(d, &s->values[d->a], &s->convs[i]));
@@ -348,7 +365,6 @@ void trit_u8_release(trit_runner *r) {
     for (int64_t i = 0; s->convs && i < r->graph->n; i++) free(s->convs[i].offset);
     trit_free(s->weights, r->weight_bytes);
     trit_free(s->vectors, r->vector_bytes);
-    trit_free(s->sums, s->sums_bytes);
     free(s->values);
     free(s->convs);
     free(s->bias);

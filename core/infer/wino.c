@@ -22,7 +22,7 @@ const trit_wino_set *trit_wino_choose(int64_t rows, int64_t C, int64_t kernel_ro
     if (C < LEAST || 3 * C * kernel_rows > K_MAX) return NULL;
     for (int i = 1; trit_wino_sets[i]; i++) {
         const trit_wino_set *s = trit_wino_sets[i];
-        if (s->supported() && (!s->max_rows || rows <= s->max_rows)) best = s;
+        if (s->supported()) best = rows < s->least_rows ? NULL : s;
     }
     return best;
 }

@@ -42,7 +42,7 @@ typedef struct {
     const char *name;
     int64_t block;           /* rows of a block                                               */
     int64_t pairs;           /* that one call should have, for speed                          */
-    int64_t max_rows;        /* 0: any; more are for another set                              */
+    int64_t least_rows;      /* fewer leave too much of a block empty: the direct way is faster */
     bool sums;               /* wants sum of d0 + 2 d2 and of 2 d1 + d3 under every pair      */
     size_t scratch;          /* bytes                                                         */
     bool (*supported)(void); /* at the instruction-set level in force, on this processor      */

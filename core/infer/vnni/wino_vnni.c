@@ -148,6 +148,7 @@ static void dot(const trit_wino_shape *s, const uint8_t *packed, const uint8_t *
 const trit_wino_set trit_wino_vnni64 = {.name = "vnni64",
                                         .block = ROWS,
                                         .pairs = 28,
+                                        .least_rows = 33,
                                         .sums = true,
                                         .supported = supported,
                                         .bytes = bytes,
