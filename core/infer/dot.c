@@ -9,13 +9,9 @@
 #define LANES 8
 #define K_MAX (INT64_C(1) << 22) /* 255 K stays below 2^31 */
 
-const trit_dot_set *const trit_dot_sets[] = {&trit_dot_generic,
-                                             &trit_dot_avx2,
-                                             &trit_dot_vnni64,
-                                             &trit_dot_vnni64x,
-                                             &trit_dot_vnni32,
-                                             &trit_dot_vnni16,
-                                             NULL};
+const trit_dot_set *const trit_dot_sets[] = {
+    &trit_dot_generic, &trit_dot_avx2,   &trit_dot_avx2n,  &trit_dot_vnni64,
+    &trit_dot_vnni64x, &trit_dot_vnni32, &trit_dot_vnni16, NULL};
 
 /* The last of the list that takes it: later ones are for fewer rows or shorter sums. */
 const trit_dot_set *trit_dot_choose(int64_t rows, int64_t k) {
@@ -47,6 +43,18 @@ void trit_dot_pack_v8(const trit_dot_shape *s, const int8_t *w, int64_t rows, ui
             }
             packed[b] = (uint8_t)byte;
         }
+}
+
+void trit_dot_pack_s16(const trit_dot_shape *s, const int8_t *w, int64_t rows, int64_t block,
+                       uint8_t *packed) {
+    const int64_t n = s->segments * s->length, per = s->groups / s->segments;
+    for (int64_t g = 0; g < s->groups; g++)
+        for (int64_t r = 0; r < block; r++)
+            for (int64_t j = 0; j < 4; j++, packed++) {
+                const int64_t at = g % per * 4 + j;
+                const bool there = r < rows && at < s->length;
+                *packed = there ? (uint8_t)w[r * n + g / per * s->length + at] : 0;
+            }
 }
 
 static void dot(const trit_dot_shape *s, const uint8_t *packed, const uint8_t *x, int64_t width,

@@ -107,6 +107,7 @@ static bool supported(void) { return trit_isa_level() >= TRIT_ISA_AVX2; }
 const trit_wino_set trit_wino_avx2 = {.name = "avx2",
                                       .block = ROWS,
                                       .pairs = PAIRS,
+                                      .least_rows = 17,
                                       .scratch =
                                           CHUNK * 4 * ROWS + WINO_PLANES * M * sizeof(int32_t),
                                       .supported = supported,

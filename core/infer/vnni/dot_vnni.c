@@ -125,24 +125,12 @@ static void dot64(const trit_dot_shape *s, const uint8_t *packed, const uint8_t 
 
 /* ------------------------------------------------------------- few channels */
 
-static void pack_s16(const trit_dot_shape *s, const int8_t *w, int64_t rows, int64_t block,
-                     uint8_t *packed) {
-    const int64_t n = s->segments * s->length, per = s->groups / s->segments;
-    for (int64_t g = 0; g < s->groups; g++)
-        for (int64_t r = 0; r < block; r++)
-            for (int64_t j = 0; j < 4; j++, packed++) {
-                const int64_t at = g % per * 4 + j;
-                const bool there = r < rows && at < s->length;
-                *packed = there ? (uint8_t)w[r * n + g / per * s->length + at] : 0;
-            }
-}
-
 static void pack16(const trit_dot_shape *s, const int8_t *w, int64_t rows, uint8_t *packed) {
-    pack_s16(s, w, rows, 16, packed);
+    trit_dot_pack_s16(s, w, rows, 16, packed);
 }
 
 static void pack32(const trit_dot_shape *s, const int8_t *w, int64_t rows, uint8_t *packed) {
-    pack_s16(s, w, rows, 32, packed);
+    trit_dot_pack_s16(s, w, rows, 32, packed);
 }
 
 /* A pointer near pixel i: few registers hold all addresses. */
@@ -275,7 +263,7 @@ static void dot_wide(const trit_dot_shape *s, const uint8_t *packed, const uint8
 }
 
 static void pack64(const trit_dot_shape *s, const int8_t *w, int64_t rows, uint8_t *packed) {
-    pack_s16(s, w, rows, 64, packed);
+    trit_dot_pack_s16(s, w, rows, 64, packed);
 }
 
 const trit_dot_set trit_dot_vnni64 = {.name = "vnni64",
