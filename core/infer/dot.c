@@ -14,14 +14,19 @@ const trit_dot_set *const trit_dot_sets[] = {
     &trit_dot_vnni64x, &trit_dot_vnni32, &trit_dot_vnni16, NULL};
 
 /* The last of the list that takes it: later ones are for fewer rows or shorter sums. */
-const trit_dot_set *trit_dot_choose(int64_t rows, int64_t k) {
+static const trit_dot_set *choose(int64_t rows, int64_t k, bool conv) {
     const trit_dot_set *best = &trit_dot_generic;
     for (int i = 1; trit_dot_sets[i]; i++) {
         const trit_dot_set *s = trit_dot_sets[i];
-        if (s->supported() && k <= s->max_k && (!s->max_rows || rows <= s->max_rows)) best = s;
+        if (s->supported() && k <= s->max_k && (!s->max_rows || rows <= s->max_rows) &&
+            (conv || !s->for_conv))
+            best = s;
     }
     return best;
 }
+
+const trit_dot_set *trit_dot_choose(int64_t rows, int64_t k) { return choose(rows, k, false); }
+const trit_dot_set *trit_dot_choose_conv(int64_t rows, int64_t k) { return choose(rows, k, true); }
 
 /* Number k = 4 g + j of the group's run; false past its end. */
 static bool number_of(const trit_dot_shape *s, int64_t g, int64_t j, int64_t *k) {

@@ -37,6 +37,7 @@ typedef struct {
     int64_t max_rows;        /* 0: any; more are for another set */
     int64_t max_k;           /* numbers under a pixel it is meant for; no partial sum overflows */
     bool sums;               /* wants the sums of x under every pixel                             */
+    bool for_conv;           /* weights are expanded, which pays for many pixels only             */
     size_t scratch;          /* bytes                                                             */
     bool (*supported)(void); /* at the instruction-set level in force, on this processor */
     size_t block_bytes;      /* of one block, per group */
@@ -54,6 +55,7 @@ extern const trit_dot_set trit_dot_generic, trit_dot_avx2, trit_dot_avx2n, trit_
 
 /* The fastest supported set for so many rows of k numbers. */
 const trit_dot_set *trit_dot_choose(int64_t rows, int64_t k);
+const trit_dot_set *trit_dot_choose_conv(int64_t rows, int64_t k); /* many pixels are meant */
 
 void trit_dot_pack_v8(const trit_dot_shape *s, const int8_t *w, int64_t rows, uint8_t *packed);
 /* S16 in blocks of `block` rows. */

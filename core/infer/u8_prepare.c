@@ -115,7 +115,8 @@ static void describe_dot(const trit_node *d, u8_conv *c) {
     c->shape.segments = d->R * (runs ? 1 : d->S);
     c->shape.length = d->C * (runs ? d->S : 1);
     c->shape.groups = c->shape.segments * ((c->shape.length + 3) / 4);
-    c->set = trit_dot_choose(d->K, row_length(d));
+    c->set = d->P * d->Q > 1 ? trit_dot_choose_conv(d->K, row_length(d))
+                             : trit_dot_choose(d->K, row_length(d));
     c->sums = c->set->sums;
     c->block = c->set->block;
     c->wide = d->Q;

@@ -1,15 +1,16 @@
 /*
  * wino.c - the list of Winograd sets, the choice, packing, and the plain set.
  */
-#include "infer/wino.h"
-
 #include <string.h>
 
-#define ROWS   32
-#define LANES  8
-#define LEAST  16    /* channels from which on transforming pays */
-#define K_MAX  65536 /* numbers under a window: coded sums stay below 2^31 */
-#define GROUP8 192   /* bytes of a group of W8: 64 + 64 + 32 + 32 */
+#include "infer/wino.h"
+
+#define ROWS      32
+#define MOST_ROWS 64
+#define LANES     8
+#define LEAST     16    /* channels from which on transforming pays */
+#define K_MAX     65536 /* numbers under a window: coded sums stay below 2^31 */
+#define GROUP8    192   /* bytes of a group of W8: 64 + 64 + 32 + 32 */
 
 const trit_wino_set *const trit_wino_sets[] = {&trit_wino_generic, &trit_wino_avx2,
                                                &trit_wino_vnni64, NULL};
@@ -29,72 +30,64 @@ const trit_wino_set *trit_wino_choose(int64_t rows, int64_t C, int64_t kernel_ro
 
 /* ------------------------------------------------------------------ packing */
 
-/* Transformed weight of position t; w is the first tap of three, C numbers apart. */
-static int weight(const int8_t *w, int64_t C, int t) {
-    const int g0 = w[0], g1 = w[C], g2 = w[2 * C];
-    return t == 0 ? g0 : t == 1 ? g0 + g1 + g2 : t == 2 ? g0 - g1 + g2 : g2;
-}
-
 typedef struct {
-    const trit_wino_shape *s;
-    const int8_t *w;
-    int64_t rows, lanes;
+    int64_t lanes;
     bool coded;
-} source;
+    uint8_t *at[WINO_PLANES]; /* the group at work in every position */
+    int32_t sum[MOST_ROWS][WINO_PLANES];
+} target;
 
-/* The field of row r, number j of group g in position t: a code, or u itself. */
-static unsigned field(const source *from, int64_t g, int64_t j, int64_t r, int t) {
-    const trit_dot_shape *d = &from->s->dot;
-    const int zero = t == 1 || t == 2 ? 3 : 1;
-    const int64_t per = d->groups / d->segments, c = g % per * 4 + j;
-    if (r >= from->rows || c >= d->length) return from->coded ? 0 : (unsigned)zero;
-    const int8_t *w = from->w + (r * d->segments + g / per) * 3 * d->length + c;
-    const bool itself = from->coded && r >= 3 * from->lanes;
-    return (unsigned)(weight(w, d->length, t) + (itself ? 0 : zero));
-}
-
-static uint8_t *pack_group(const source *from, int64_t g, int t, uint8_t *packed) {
-    const bool wide = t == 1 || t == 2;
-    const int64_t lanes = from->lanes;
-    for (int64_t half = 0; half < (wide ? 2 : 1); half++)
-        for (int64_t b = 0; b < 4 * lanes; b++) {
-            unsigned byte = 0;
-            for (int f = 0; f < (wide ? 2 : 4); f++) {
-                const int64_t r = (2 * half + f) * lanes + b / 4;
-                byte |= (field(from, g, b % 4, r, t) << (wide ? 4 * f : 2 * f)) & 0xff;
-            }
-            *packed++ = (uint8_t)byte;
-        }
-    return packed;
+/* Row r, number j of a group: g0 g1 g2 lie C numbers apart; NULL: missing. */
+static void pack_number(target *to, int64_t r, int64_t j, const int8_t *w, int64_t C) {
+    const int g0 = w ? w[0] : 0, g1 = w ? w[C] : 0, g2 = w ? w[2 * C] : 0;
+    const int64_t f = r / to->lanes, b = 4 * (r % to->lanes) + j;
+    const int64_t half = f / 2 * 4 * to->lanes + b;
+    const bool itself = to->coded && (!w || f == 3);
+    const int one = itself ? 0 : 1, three = itself ? 0 : 3;
+    const int u[WINO_PLANES] = {g0, g0 + g1 + g2, g0 - g1 + g2, g2};
+    to->at[0][b] |= (uint8_t)((unsigned)(u[0] + one) << (2 * f));
+    to->at[1][half] |= (uint8_t)((unsigned)(u[1] + three) << (4 * (f % 2)));
+    to->at[2][half] |= (uint8_t)((unsigned)(u[2] + three) << (4 * (f % 2)));
+    to->at[3][b] |= (uint8_t)((unsigned)(u[3] + one) << (2 * f));
+    for (int t = 0; t < WINO_PLANES; t++) to->sum[r][t] += u[t];
 }
 
 /* What the zero of the planes, and of the codes, adds: to be added to y0 and y1. */
-static void constants(const source *from, int64_t r, int32_t *c0, int32_t *c1) {
-    const trit_dot_shape *d = &from->s->dot;
-    int32_t sum[WINO_PLANES] = {0};
-    for (int64_t i = 0; r < from->rows && i < d->segments * d->length; i++) {
-        const int8_t *w = from->w + r * d->segments * 3 * d->length +
-                          i / d->length * 3 * d->length + i % d->length;
-        for (int t = 0; t < WINO_PLANES; t++) sum[t] += weight(w, d->length, t);
+static void put_constants(const target *to, int64_t numbers, uint8_t *packed) {
+    for (int64_t r = 0; r < 4 * to->lanes; r++) {
+        const int32_t *sum = to->sum[r];
+        const bool codes = to->coded && r < 3 * to->lanes;
+        const int32_t counted = codes ? 320 * (int32_t)numbers : 0;
+        const int32_t c0 = -128 * sum[0] - 64 * sum[2] - counted;
+        const int32_t c1 = 64 * sum[2] + 128 * sum[3] + counted;
+        memcpy(packed + r * 4, &c0, 4);
+        memcpy(packed + (4 * to->lanes + r) * 4, &c1, 4);
     }
-    const bool codes = from->coded && r < 3 * from->lanes;
-    const int32_t counted = codes ? 320 * (int32_t)(d->segments * d->length) : 0;
-    *c0 = -128 * sum[0] - 64 * sum[2] - counted;
-    *c1 = 64 * sum[2] + 128 * sum[3] + counted;
 }
 
 void trit_wino_pack(const trit_wino_shape *s, const int8_t *w, int64_t rows, int64_t lanes,
                     bool coded, uint8_t *packed) {
-    const source from = {s, w, rows, lanes, coded};
-    for (int k = 0; k < WINO_PLANES; k++)
-        for (int64_t g = 0; g < s->dot.groups; g++)
-            packed = pack_group(&from, g, trit_wino_order[k], packed);
-    for (int64_t r = 0; r < 4 * lanes; r++) {
-        int32_t c[2];
-        constants(&from, r, &c[0], &c[1]);
-        memcpy(packed + r * 4, &c[0], 4);
-        memcpy(packed + (4 * lanes + r) * 4, &c[1], 4);
+    const trit_dot_shape *d = &s->dot;
+    const int64_t block = 4 * lanes, lines = d->groups * block, per = d->groups / d->segments;
+    target to = {.lanes = lanes, .coded = coded};
+    memset(packed, 0, (size_t)(6 * lines));
+    for (int64_t k = 0, at = 0; k < WINO_PLANES; k++) {
+        const int t = trit_wino_order[k];
+        to.at[t] = packed + at;
+        at += (t == 1 || t == 2 ? 2 : 1) * lines;
     }
+    for (int64_t segment = 0; segment < d->segments; segment++)
+        for (int64_t c = 0; c < 4 * per; c += 4) {
+            for (int64_t r = 0; r < block; r++) {
+                const int8_t *row = w + (r * d->segments + segment) * 3 * d->length;
+                for (int64_t j = 0; j < 4; j++) {
+                    const bool there = r < rows && c + j < d->length;
+                    pack_number(&to, r, j, there ? row + c + j : NULL, d->length);
+                }
+            }
+            for (int t = 0; t < WINO_PLANES; t++) to.at[t] += (t == 1 || t == 2 ? 2 : 1) * block;
+        }
+    put_constants(&to, d->segments * d->length, packed + 6 * lines);
 }
 
 size_t trit_wino_bytes_w8(const trit_wino_shape *s) {
