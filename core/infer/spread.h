@@ -6,8 +6,8 @@
 
 #include "trit/base.h"
 
-/* As trit_parallel; but every worker begins with its own part of the units, which is the same part of
- * the image from layer to layer, and helps the others when it has done that. */
+/* As trit_parallel; but every worker begins with its own part of the units, which is the same part
+ * of the image from layer to layer, and helps the others when it has done that. */
 void trit_spread(int64_t units, trit_work work, void *context);
 
 #endif

@@ -1,13 +1,13 @@
 /*
- * wino.h - exact integer Winograd F(2,3) along the row: convolutions of ternary kernel rows of three
- * taps, stride 1, with 12 products where the direct way takes 18, and the same integer sums.
+ * wino.h - exact integer Winograd F(2,3) along the row: convolutions of ternary kernel rows of
+ * three taps, stride 1, with 12 products where the direct way takes 18, and the same integer sums.
  *
  * Two neighbouring results of one kernel row g0 g1 g2 over the pixels d0 d1 d2 d3 are
  *
  *   y0 = m0 + (m1 + m2) / 2      m0 = (d0 - d2) g0        m1 = (d1 + d2)(g0 + g1 + g2)
  *   y1 = (m1 - m2) / 2 - m3      m3 = (d1 - d3) g2        m2 = (d2 - d1)(g0 - g1 + g2)
  *
- * m1 + m2 = 2 (y0 - m0) is even, so halving is exact.  Transformed weights u are integers in -3 .. 3.
+ * m1 + m2 = 2 (y0 - m0) is even, so halving is exact.  Transformed weights u lie in -3 .. 3.
  * With pixels of at most 7 bits the planes v0 = d0 - d2 + 128, v1 = d1 + d2, v2 = d2 - d1 + 128 and
  * v3 = d1 - d3 + 128 fit a byte; what 128 adds is a constant per row of weights:
  *

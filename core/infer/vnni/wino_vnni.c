@@ -2,8 +2,8 @@
  * wino_vnni.c - Winograd F(2,3) by vpdpbusd: tiles of 7 pairs of pixels x 64 rows, position after
  * position; see wino.h and dot_vnni.c, whose masks separate the fields.
  *
- * Nibbles: with v = packed bytes as signed numbers, A = dp(x, v) and B = dp(x, v & 15) give two rows'
- * sums B and (A - B) / 16.  |A| <= 128 x 255 per number, so K <= 65 536 keeps 32 bits.
+ * Nibbles: with v = packed bytes as signed numbers, A = dp(x, v) and B = dp(x, v & 15) give two
+ * rows' sums B and (A - B) / 16.  |A| <= 128 x 255 per number, so K <= 65 536 keeps 32 bits.
  */
 #include "infer/vnni/fields.h"
 #include "infer/wino.h"
