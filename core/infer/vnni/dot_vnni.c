@@ -213,14 +213,12 @@ static void dot32(const trit_dot_shape *s, const uint8_t *packed, const uint8_t 
 INLINE void wide_tile(const trit_dot_shape *s, const uint8_t *w, const uint8_t *x, int32_t *acc,
                       const int nn) {
     __m512i A[TILE], B[TILE], C[TILE], D[TILE];
-    const int64_t step = s->step, per = s->groups / s->segments;
+    const int64_t step = s->step;
     EACH_PIXEL A[i] = B[i] = C[i] = D[i] = _mm512_setzero_si512();
-    for (int64_t segment = 0; segment < s->segments; segment++) {
-        const uint8_t *q = x + s->offset[segment * per], *q3 = q + 3 * step, *q6 = q + 6 * step;
-        for (int64_t g = 0; g < per; g++, w += 256, q += 4, q3 += 4, q6 += 4) {
-            PASS(A, B, _mm512_loadu_si512(w), _mm512_loadu_si512(w + 64))
-            PASS(C, D, _mm512_loadu_si512(w + 128), _mm512_loadu_si512(w + 192))
-        }
+    for (int64_t g = 0; g < s->groups; g++, w += 256) { /* runs are too short for a loop each */
+        const uint8_t *q = x + s->offset[g], *q3 = q + 3 * step, *q6 = q + 6 * step;
+        PASS(A, B, _mm512_loadu_si512(w), _mm512_loadu_si512(w + 64))
+        PASS(C, D, _mm512_loadu_si512(w + 128), _mm512_loadu_si512(w + 192))
     }
     EACH_PIXEL {
         int32_t *to = acc + i * ROWS;
