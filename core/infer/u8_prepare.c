@@ -81,7 +81,7 @@ static double plane_row(const trit_node *d, int e, int64_t k, int8_t *row) {
     return gain * (pos - neg) / 2;
 }
 
-/* Rows of a band: at most `rows`, all of a size. */
+/* Parts of at most `rows`, all of a size. */
 static int64_t even(int64_t total, int64_t rows) {
     rows = rows < 1 ? 1 : rows < total ? rows : total;
     const int64_t n = (total + rows - 1) / rows;
@@ -103,7 +103,6 @@ static void choose_units(const trit_node *d, u8_conv *c, int64_t rows) {
             break;
         }
     c->strips = (d->P + c->strip - 1) / c->strip;
-    c->band = even(c->strip, rows);
     int64_t shares = (units < FEW_UNITS ? units : FEW_UNITS) / c->strips;
     shares = shares < 1 ? 1 : shares;
     c->share = even(c->blocks, (c->blocks + shares - 1) / shares);
@@ -122,7 +121,10 @@ static void describe_dot(const trit_node *d, u8_conv *c) {
     c->wide = d->Q;
     c->block_bytes = rounded((size_t)c->shape.groups * c->set->block_bytes);
     c->blocks = (d->K + c->block - 1) / c->block;
-    choose_units(d, c, (c->set->pixels + d->Q - 1) / d->Q);
+    const int64_t rows = (c->set->pixels + d->Q - 1) / d->Q; /* of a band, at least */
+    choose_units(d, c, rows);
+    const int64_t bands = c->strip < rows ? 1 : c->strip / rows;
+    c->band = (c->strip + bands - 1) / bands;
 }
 
 /* Winograd: false where the direct way is right. */
@@ -144,6 +146,7 @@ static bool describe_wino(const trit_runner *r, const trit_node *d, u8_conv *c) 
                                 .row_step = pairs * d->C};
     c->blocks = (d->K + c->block - 1) / c->block;
     choose_units(d, c, c->wino->pairs / pairs);
+    c->band = even(c->strip, c->wino->pairs / pairs);
     c->plane = u8_rows_read(d, c->strip) * c->shape.row_step;
     c->block_bytes = rounded(c->wino->bytes(&(trit_wino_shape){c->shape, c->plane}));
     return true;

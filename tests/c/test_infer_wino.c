@@ -1,5 +1,6 @@
 /* Every set of integer Winograd F(2,3) against plain sums of the same convolution: tile and block
- * edges, odd widths, channels that are no multiple of a vector, worst values, guard bands. */
+ * edges, odd widths, channels that are no multiple of a vector, worst values, guard bands; and how
+ * units are spread over workers. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +11,7 @@
 #include <cmocka.h>
 
 #include "infer/finish.h"
+#include "infer/spread.h"
 #include "infer/wino.h"
 
 #define GUARD 0x5a5a5a5a
@@ -207,6 +209,25 @@ static void planes_are_the_same(void **state) {
         }
 }
 
+static void count_unit(void *context, int64_t unit, int worker) {
+    (void)worker;
+    ((unsigned char *)context)[unit]++; /* one unit, one worker: no two write the same */
+}
+
+static void every_unit_runs_once(void **state) {
+    (void)state;
+    const int before = trit_threads();
+    for (int threads = 1; threads <= 3; threads++) {
+        assert_int_equal(trit_set_threads(threads), TRIT_OK);
+        for (int64_t units = 0; units < 200; units += units < 8 ? 1 : 37) {
+            unsigned char seen[200] = {0};
+            trit_spread(units, count_unit, seen);
+            for (int64_t u = 0; u < 200; u++) assert_int_equal(seen[u], u < units);
+        }
+    }
+    assert_int_equal(trit_set_threads(before), TRIT_OK);
+}
+
 static int start(void **state) {
     (void)state;
     return trit_init();
@@ -217,6 +238,7 @@ int main(void) {
         cmocka_unit_test(sets_are_exact),
         cmocka_unit_test(choice_fits),
         cmocka_unit_test(planes_are_the_same),
+        cmocka_unit_test(every_unit_runs_once),
     };
     return cmocka_run_group_tests(tests, start, NULL);
 }

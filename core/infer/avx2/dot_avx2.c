@@ -36,16 +36,12 @@ static void chunk(const trit_dot_shape *s, const int8_t *w, const uint8_t *x, in
     const int32_t *offset = s->offset + g0;
     for (int64_t row = 0; row < height; row++, x += s->row_step) {
         int64_t p = 0;
-        for (; p + TILE <= width; p += TILE, acc += TILE * ROWS) {
-            const uint8_t *q[TILE] = {x + p * s->step, x + (p + 1) * s->step,
-                                      x + (p + 2) * s->step};
-            tile(w, q, offset, n, acc, g0 == 0, 3);
-        }
-        const uint8_t *q[2] = {x + p * s->step, x + (p + 1) * s->step};
+        for (; p + TILE <= width; p += TILE, acc += TILE * ROWS)
+            sized_tile(w, x + p * s->step, s->step, offset, n, acc, g0 == 0, 3);
         if (width - p == 2)
-            tile(w, q, offset, n, acc, g0 == 0, 2);
+            sized_tile(w, x + p * s->step, s->step, offset, n, acc, g0 == 0, 2);
         else if (width - p == 1)
-            tile(w, q, offset, n, acc, g0 == 0, 1);
+            sized_tile(w, x + p * s->step, s->step, offset, n, acc, g0 == 0, 1);
         acc += (width - p) * ROWS;
     }
 }

@@ -31,8 +31,9 @@ INLINE void add_pairs(__m256i *sum, __m256i b, const int8_t *w) {
 }
 
 /* `nn` pixels over n groups; the sums go (first) to or are added to acc. */
-INLINE void tile(const int8_t *s, const uint8_t *const *x, const int32_t *offset, int64_t n,
-                 int32_t *acc, bool first, const int nn) {
+INLINE void sized_tile(const int8_t *s, const uint8_t *x, int64_t step, const int32_t *offset,
+                       int64_t n, int32_t *acc, bool first, const int nn) {
+    const uint8_t *x2 = x + 2 * step;
     const __m256i ones = _mm256_set1_epi16(1);
     __m256i sum[4][TILE];
 #pragma GCC unroll 4
@@ -42,7 +43,7 @@ INLINE void tile(const int8_t *s, const uint8_t *const *x, const int32_t *offset
     for (int64_t g = 0; g < n; g++, s += 4 * ROWS) {
         __m256i b[TILE];
 #pragma GCC unroll 3
-        for (int i = 0; i < nn; i++) b[i] = broadcast(x[i] + offset[g]);
+        for (int i = 0; i < nn; i++) b[i] = broadcast((i < 2 ? x + i * step : x2) + offset[g]);
 #pragma GCC unroll 4
         for (int f = 0; f < 4; f++)
 #pragma GCC unroll 3

@@ -9,7 +9,7 @@
 
 #define CHUNK 63             /* groups expanded at a time */
 #define FLUSH 21             /* groups whose 16-bit sums cannot overflow at |u| <= 3 */
-#define PAIRS 96             /* of one walk over the weights */
+#define PAIRS 112            /* of one walk over the weights */
 #define M     (PAIRS * ROWS) /* sums of a position */
 
 INLINE void store_signed(int8_t *s, __m256i code, __m256i zero) {
@@ -35,20 +35,26 @@ static void expand_wide(const uint8_t *w, int64_t n, int8_t *s) {
     }
 }
 
-/* Groups g0 .. g0 + n - 1 of all pairs; the sums go to m when g0 is 0, else they are added. */
-static void groups(const trit_dot_shape *s, const int8_t *w, const uint8_t *x, int64_t pairs,
-                   int64_t g0, int64_t n, int32_t *m) {
-    const int32_t *offset = s->offset + g0;
-    int64_t p = 0;
-    for (; p + TILE <= pairs; p += TILE, x += TILE * s->step, m += TILE * ROWS) {
-        const uint8_t *q[TILE] = {x, x + s->step, x + 2 * s->step};
-        tile(w, q, offset, n, m, g0 == 0, 3);
+/* Functions of their own: in a larger one gcc keeps the weights' address on the stack. */
+#define SIZED(nn)                                                                                  \
+    __attribute__((noinline)) static void tile_##nn(const int8_t *s, const uint8_t *x,             \
+                                                    int64_t step, const int32_t *offset,           \
+                                                    int64_t n, int32_t *acc, bool first) {         \
+        sized_tile(s, x, step, offset, n, acc, first, nn);                                         \
     }
-    const uint8_t *q[2] = {x, x + s->step};
-    if (pairs - p == 2)
-        tile(w, q, offset, n, m, g0 == 0, 2);
-    else if (pairs - p == 1)
-        tile(w, q, offset, n, m, g0 == 0, 1);
+SIZED(1)
+SIZED(2)
+SIZED(3)
+
+/* n groups of all pairs; the sums go (first) to m or are added. */
+static void groups(const int8_t *s, const uint8_t *x, int64_t step, int64_t pairs,
+                   const int32_t *offset, int64_t n, int32_t *m, bool first) {
+    for (; pairs >= TILE; pairs -= TILE, x += TILE * step, m += TILE * ROWS)
+        tile_3(s, x, step, offset, n, m, first);
+    if (pairs == 2)
+        tile_2(s, x, step, offset, n, m, first);
+    else if (pairs == 1)
+        tile_1(s, x, step, offset, n, m, first);
 }
 
 static void position(const trit_dot_shape *s, const uint8_t *w, const uint8_t *x, int64_t pairs,
@@ -57,12 +63,13 @@ static void position(const trit_dot_shape *s, const uint8_t *w, const uint8_t *x
         const int64_t n = s->groups - g < CHUNK ? s->groups - g : CHUNK;
         if (!wide) {
             expand_narrow(w + g * ROWS, n, expanded);
-            groups(s, expanded, x, pairs, g, n, m);
+            groups(expanded, x, s->step, pairs, s->offset + g, n, m, g == 0);
             continue;
         }
         expand_wide(w + g * 2 * ROWS, n, expanded);
         for (int64_t i = 0; i < n; i += FLUSH)
-            groups(s, expanded + i * 4 * ROWS, x, pairs, g + i, n - i < FLUSH ? n - i : FLUSH, m);
+            groups(expanded + i * 4 * ROWS, x, s->step, pairs, s->offset + g + i,
+                   n - i < FLUSH ? n - i : FLUSH, m, g + i == 0);
     }
 }
 
