@@ -1,24 +1,51 @@
 /*
- * run_float.c - the exact path: float32 activations, the convolutions of trit/conv.h.
+ * run_float.c - the exact path: float32 activations.
  *
- * Codes, scales and gain are multiplied out once, on loading; what follows a convolution - bias,
- * the value added, the clamp - is one pass over its result.  Differences to the training graph
- * are those of folding batch norm: some units of the last place.
+ * Three ways to a convolution, chosen once, on loading:
+ *
+ *   table     ternary weights, by tables of sums (tables.h); scale, bias, what is added and the
+ *             clamp are fused.  Weights stay packed, 2.7 bits each.  Order of summation: see
+ *             table_conv.c; the same bits on every instruction set
+ *   columns   ternary weights where Winograd's saved multiplications outweigh that (3x3 kernels with
+ *             transformed weights that stay in cache), or with channel groups: packed weights, 2
+ *             bits each, become numbers just before trit_conv_forward
+ *   numbers   weights stored as float: trit_conv_forward
+ *
+ * After the last two bias, the value added and the clamp are one pass over the result.  Sums there
+ * have the order of the algorithm that trit/conv.h takes.  Differences to the training graph are
+ * those of folding batch norm and of these orders: some units of the last place.
  */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "infer/columns.h"
 #include "infer/runner.h"
+#include "infer/tables.h"
 #include "kernels/kernels.h"
 #include "trit/conv.h"
 
 #define FINISH_NUMBERS 16384 /* numbers of one unit of the pass after a convolution: 64 KiB */
+#define CACHED_WEIGHTS ((int64_t)128 * 128) /* channels in times out: Winograd's 36 floats of each
+                                               fit a second-level cache */
+
+typedef enum { WAY_NONE, WAY_TABLE, WAY_COLUMNS, WAY_NUMBERS } way;
 
 typedef struct {
-    float *weights;    /* all convs' [R][S][C/groups][K] */
-    float **w, **bias; /* per node */
-    float *vectors;    /* biases, zeros where a node has none */
+    way way;
+    trit_table_conv table;
+    trit_columns columns;
+    float *numbers;
+    float *bias; /* zeros where a node has none */
+} prepared;
+
+typedef struct {
+    prepared *nodes;
+    uint8_t *weights; /* all packed weights and numbers */
+    float *vectors;   /* biases, scales, offsets */
+    float *unpacked;  /* the columns at work */
+    float *frame;     /* the image at work by tables */
+    size_t unpacked_bytes, frame_bytes, scratch;
 } state;
 
 typedef struct {
@@ -28,6 +55,8 @@ typedef struct {
     int64_t rows; /* pixels of the batch */
     int64_t unit; /* pixels of one unit */
 } job;
+
+static size_t line(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
 static size_t value_bytes(const trit_runner *r, int64_t v) {
     const trit_graph *g = r->graph;
@@ -41,48 +70,121 @@ static void release(trit_runner *r) {
     if (!s) return;
     trit_free(s->weights, r->weight_bytes);
     trit_free(s->vectors, r->vector_bytes);
-    free(s->w);
-    free(s->bias);
+    trit_free(s->unpacked, s->unpacked_bytes);
+    trit_free(s->frame, s->frame_bytes);
+    free(s->nodes);
     free(s);
     r->state = NULL;
 }
 
+static trit_conv_geom geometry(const trit_node *d, int64_t images) {
+    return (trit_conv_geom){.N = images,
+                            .H = d->H,
+                            .W = d->W,
+                            .C = d->C,
+                            .K = d->K,
+                            .R = d->R,
+                            .S = d->S,
+                            .P = d->P,
+                            .Q = d->Q,
+                            .stride_h = d->stride_h,
+                            .stride_w = d->stride_w,
+                            .pad_h = d->pad_h,
+                            .pad_w = d->pad_w,
+                            .dil_h = d->dil_h,
+                            .dil_w = d->dil_w,
+                            .G = d->groups};
+}
+
+static way choose(const trit_runner *r, const trit_node *d) {
+    const trit_conv_mode mode = trit_conv_get_mode();
+    if (d->kind != TRIT_NODE_CONV) return WAY_NONE;
+    if (d->weight == TRIT_WEIGHT_FLOAT) return WAY_NUMBERS;
+    if (!trit_table_fits(d)) return WAY_COLUMNS;
+    if (mode == TRIT_CONV_EXACT) return WAY_TABLE;
+    if (mode != TRIT_CONV_AUTO) return WAY_COLUMNS;
+    const trit_conv_geom g = geometry(d, r->batch);
+    const bool winograd = !strcmp(trit_conv_algorithm(&g, 'f'), "winograd");
+    return winograd && d->C * d->K <= CACHED_WEIGHTS ? WAY_COLUMNS : WAY_TABLE;
+}
+
+/* What a node takes: bytes of weights and vectors, and of memory that all share. */
+static void plan_node(trit_runner *r, state *s, int64_t i) {
+    const trit_node *d = &r->graph->nodes[i];
+    prepared *p = &s->nodes[i];
+    const size_t numbers = (size_t)trit_node_weights(d) * sizeof(float);
+    size_t weights = 0, vectors = (size_t)d->K, frame = 0, unpacked = 0, scratch = 0;
+    p->way = choose(r, d);
+    if (p->way == WAY_TABLE) {
+        trit_table_plan(d, &p->table);
+        weights = trit_table_code_bytes(&p->table);
+        vectors = trit_table_numbers(&p->table);
+        frame = (size_t)p->table.frame * sizeof(float);
+        scratch = trit_table_scratch(&p->table);
+    } else if (p->way == WAY_COLUMNS) {
+        weights = trit_columns_code_bytes(d);
+        vectors += trit_columns_numbers(d);
+        unpacked = numbers;
+    } else if (p->way == WAY_NUMBERS)
+        weights = numbers;
+    r->weight_bytes += line(weights);
+    r->vector_bytes += vectors * sizeof(float);
+    if (frame > s->frame_bytes) s->frame_bytes = frame;
+    if (unpacked > s->unpacked_bytes) s->unpacked_bytes = unpacked;
+    if (scratch > s->scratch) s->scratch = scratch;
+}
+
 static trit_status fill(trit_runner *r, state *s) {
-    float *w = s->weights, *v = s->vectors;
+    uint8_t *w = s->weights;
+    float *v = s->vectors;
     for (int64_t i = 0; i < r->graph->n; i++) {
         const trit_node *d = &r->graph->nodes[i];
-        if (d->kind == TRIT_NODE_CONV) {
-            s->w[i] = w;
-            TRIT_TRY(trit_node_floats(d, w));
-            w += trit_node_weights(d);
+        prepared *p = &s->nodes[i];
+        if (p->way == WAY_TABLE) {
+            TRIT_TRY(trit_table_pack(d, &p->table, w, v));
+            w += line(trit_table_code_bytes(&p->table));
+            v += trit_table_numbers(&p->table);
+            continue;
         }
-        s->bias[i] = v;
+        p->bias = v;
         for (int64_t k = 0; k < d->K; k++) *v++ = d->bias ? d->bias[k] : 0;
+        if (p->way == WAY_COLUMNS) {
+            trit_columns_pack(d, &p->columns, w, v);
+            w += line(trit_columns_code_bytes(d));
+            v += trit_columns_numbers(d);
+        } else if (p->way == WAY_NUMBERS) {
+            p->numbers = (float *)(void *)w;
+            TRIT_TRY(trit_node_floats(d, p->numbers));
+            w += line((size_t)trit_node_weights(d) * sizeof *p->numbers);
+        }
     }
     return TRIT_OK;
+}
+
+static bool allocate(trit_runner *r, state *s) {
+    s->weights = trit_alloc(r->weight_bytes);
+    s->vectors = trit_alloc(r->vector_bytes);
+    r->arena = trit_alloc(r->arena_bytes);
+    if (s->unpacked_bytes) s->unpacked = trit_alloc(s->unpacked_bytes);
+    if (s->frame_bytes) s->frame = trit_alloc(s->frame_bytes);
+    return s->weights && s->vectors && r->arena && (s->unpacked || !s->unpacked_bytes) &&
+           (s->frame || !s->frame_bytes);
 }
 
 static trit_status prepare(trit_runner *r) {
     const trit_graph *g = r->graph;
     state *s = r->state = calloc(1, sizeof *s);
     if (!s) return trit_fail(TRIT_ERR_MEM, "runner: out of memory");
-    for (int64_t i = 0; i < g->n; i++) {
-        r->weight_bytes += (size_t)trit_node_weights(&g->nodes[i]) * sizeof(float);
-        r->vector_bytes += (size_t)g->nodes[i].K * sizeof(float);
-    }
+    s->nodes = calloc((size_t)g->n, sizeof *s->nodes);
+    if (!s->nodes) return trit_fail(TRIT_ERR_MEM, "runner: out of memory");
+    for (int64_t i = 0; i < g->n; i++) plan_node(r, s, i);
     trit_plan_lives(g, r->spans);
     for (int64_t v = 0; v <= g->n; v++) r->spans[v].bytes = value_bytes(r, v);
     r->arena_bytes = trit_plan_spans(r->spans, g->n + 1);
-    s->w = calloc((size_t)g->n, sizeof *s->w);
-    s->bias = calloc((size_t)g->n, sizeof *s->bias);
-    s->weights = trit_alloc(r->weight_bytes);
-    s->vectors = trit_alloc(r->vector_bytes);
-    r->arena = trit_alloc(r->arena_bytes);
-    if (!s->w || !s->bias || !s->weights || !s->vectors || !r->arena)
-        return trit_fail_within(TRIT_ERR_MEM, "runner");
+    if (!allocate(r, s)) return trit_fail_within(TRIT_ERR_MEM, "runner");
     TRIT_TRY(fill(r, s));
     snprintf(r->kernels, sizeof r->kernels, "float %s", trit_isa_name(trit_isa_level()));
-    return TRIT_OK;
+    return trit_scratch_reserve(s->scratch);
 }
 
 static void finish_unit(void *context, int64_t unit, int worker) {
@@ -143,23 +245,19 @@ static void shortcut_image(void *context, int64_t n, int worker) {
 static trit_status run_conv(const trit_runner *r, int64_t i, int64_t n, job *j) {
     const state *s = r->state;
     const trit_node *d = j->d;
-    const trit_conv_geom g = {.N = n,
-                              .H = d->H,
-                              .W = d->W,
-                              .C = d->C,
-                              .K = d->K,
-                              .R = d->R,
-                              .S = d->S,
-                              .P = d->P,
-                              .Q = d->Q,
-                              .stride_h = d->stride_h,
-                              .stride_w = d->stride_w,
-                              .pad_h = d->pad_h,
-                              .pad_w = d->pad_w,
-                              .dil_h = d->dil_h,
-                              .dil_w = d->dil_w,
-                              .G = d->groups};
-    TRIT_TRY(trit_conv_forward(&g, j->a, s->w[i], j->y, NULL));
+    const prepared *p = &s->nodes[i];
+    if (p->way == WAY_TABLE) {
+        const int64_t in = d->H * d->W * d->C, out = d->P * d->Q * d->K;
+        TRIT_TRY(trit_scratch_reserve(s->scratch));
+        for (int64_t m = 0; m < n; m++)
+            trit_table_run(d, &p->table, j->a + m * in, s->frame, j->b ? j->b + m * out : NULL,
+                           j->y + m * out);
+        return TRIT_OK;
+    }
+    const trit_conv_geom g = geometry(d, n);
+    if (p->way == WAY_COLUMNS) trit_columns_unpack(&p->columns, s->unpacked);
+    const float *w = p->way == WAY_COLUMNS ? s->unpacked : p->numbers;
+    TRIT_TRY(trit_conv_forward(&g, j->a, w, j->y, NULL));
     j->a = NULL;
     finish(j);
     return TRIT_OK;
@@ -184,7 +282,7 @@ static trit_status run(trit_runner *r, int64_t n, const float *x, float *y) {
     for (int64_t i = 0; i < g->n; i++) {
         const trit_node *d = &g->nodes[i];
         const double began = r->seconds ? trit_now() : 0;
-        job j = {.d = d, .bias = s->bias[i], .rows = n * d->P * d->Q};
+        job j = {.d = d, .bias = s->nodes[i].bias, .rows = n * d->P * d->Q};
         j.a = d->a ? (const float *)(void *)(r->arena + r->spans[d->a].offset) : x;
         if (d->b >= 0) j.b = d->b ? (const float *)(void *)(r->arena + r->spans[d->b].offset) : x;
         j.y = i + 1 < g->n ? (float *)(void *)(r->arena + r->spans[i + 1].offset) : y;
