@@ -466,11 +466,12 @@ static int l_linear_close(lua_State *L) {
     return 0;
 }
 
-/* core.linear_pack(codes [rows,K] of -1, 0, 1, scale [1] or [rows]) -> linear layer */
+/* core.linear_pack(codes [rows,K] of -1, 0, 1, scale [1] or [rows] [, bits = 8]) -> linear layer */
 static int l_linear_pack(lua_State *L) {
     trit_tensor *t = bind_tensor(L, 1), *scale = bind_tensor(L, 2);
     if (t->shape.ndim != 2) bind_raise(L, "linear: codes are %s, not [rows,K]", TRIT_TEXT(t));
     const int64_t rows = t->shape.dim[0], K = t->shape.dim[1], row = trit_t2_bytes(K);
+    const int bits = (int)luaL_optinteger(L, 3, 8);
     trit_linear **box = (trit_linear **)bind_box(L, LINEAR_MT);
     uint8_t *codes = lua_newuserdatauv(L, (size_t)(rows * row) + 1, 0);
     int8_t *small = lua_newuserdatauv(L, (size_t)K + 1, 0);
@@ -480,7 +481,7 @@ static int l_linear_pack(lua_State *L) {
         trit_t2_pack(small, K, codes + r * row);
     }
     lua_pop(L, 1);
-    bind_check(L, trit_linear_new(codes, rows, K, scale->data, trit_numel(scale), box));
+    bind_check(L, trit_linear_new(codes, rows, K, scale->data, trit_numel(scale), bits, box));
     lua_pop(L, 1);
     lua_createtable(L, 2, 0);
     lua_pushinteger(L, rows);

@@ -13,7 +13,7 @@
 
 typedef struct {
     int64_t planes, len, K;
-    uint8_t *codes;         /* [planes][len / 4, rounded up][K] */
+    uint8_t *codes;          /* [planes][len / 4, rounded up][K] */
     float *pos, *neg, *gain; /* [planes][K], [planes][K], [K] */
 } trit_columns;
 

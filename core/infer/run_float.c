@@ -26,7 +26,8 @@
 #include "trit/conv.h"
 
 #define FINISH_NUMBERS 16384 /* numbers of one unit of the pass after a convolution: 64 KiB */
-#define CACHED_WEIGHTS ((int64_t)128 * 128) /* channels in times out: Winograd's 36 floats of each
+#define CACHED_WEIGHTS                                                                             \
+    ((int64_t)128 * 128) /* channels in times out: Winograd's 36 floats of each
                                                fit a second-level cache */
 
 typedef enum { WAY_NONE, WAY_TABLE, WAY_COLUMNS, WAY_NUMBERS } way;

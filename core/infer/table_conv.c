@@ -20,7 +20,7 @@
 #define MAX_FRAME   ((int64_t)1 << 26) /* numbers */
 #define FEW_TILES   32                 /* for which an odd one matters */
 #define LEAST_ROWS  64                 /* that are worth splitting */
-#define MOST_SINGLE 4                  /* left-over pixels that are cheaper one by one than as a tile */
+#define MOST_SINGLE 4 /* left-over pixels that are cheaper one by one than as a tile */
 
 typedef struct {
     const trit_node *d;
@@ -145,7 +145,8 @@ static void frame_row(void *context, int64_t unit, int worker) {
         for (int64_t q = end; q < c->pitch + edge; q++) p[q] = 0;
     }
     const float *x = j->x + (y * w.side + first * w.stride + fw - w.pad) * d->C;
-    if (end > first) c->kernels->planes(end - first, d->C, x, w.stride * d->C, c->plane, to + first);
+    if (end > first)
+        c->kernels->planes(end - first, d->C, x, w.stride * d->C, c->plane, to + first);
 }
 
 /* ------------------------------------------------------------------------ packing */
@@ -164,8 +165,8 @@ static void fill_offsets(const trit_node *d, trit_table_conv *c) {
         const int64_t y = tap / d->S * d->dil_h, x = tap % d->S * d->dil_w;
         const int64_t phase =
             phase_index(&h, y % h.stride) * across + phase_index(&w, x % w.stride);
-        c->offset[k] = (int32_t)((phase * d->C + channel) * c->plane + y / h.stride * c->pitch +
-                                 x / w.stride);
+        c->offset[k] =
+            (int32_t)((phase * d->C + channel) * c->plane + y / h.stride * c->pitch + x / w.stride);
     }
 }
 

@@ -64,7 +64,8 @@ typedef struct {
     /* n <= 16 pixels; sums [rows][16], or [rows] of one pixel.  add may be NULL. */
     void (*finish)(const trit_table_finish *f, int64_t n, const float *sums, const float *add,
                    float *y);
-    void (*finish_single)(const trit_table_finish *f, const float *sums, const float *add, float *y);
+    void (*finish_single)(const trit_table_finish *f, const float *sums, const float *add,
+                          float *y);
 } trit_table_kernels;
 
 extern const trit_table_kernels trit_tables_generic, trit_tables_avx2, trit_tables_avx512;

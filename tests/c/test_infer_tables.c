@@ -184,9 +184,8 @@ static void what_does_not_fit(void **state) {
 static void columns_are_the_numbers(void **state) {
     (void)state;
     for (int i = 0; i < 6; i++) {
-        const trit_node *d =
-            one_conv(5 + i, 9, 9,
-                     (trit_node){.K = 11 + 7 * i, .R = 3, .S = 1, .planes = 1 + i % 3}, i % 2);
+        const trit_node *d = one_conv(
+            5 + i, 9, 9, (trit_node){.K = 11 + 7 * i, .R = 3, .S = 1, .planes = 1 + i % 3}, i % 2);
         const int64_t n = trit_node_weights(d);
         const size_t numbers = trit_columns_numbers(d);
         float *want = malloc((size_t)n * sizeof *want), *vectors = banded((int64_t)numbers);

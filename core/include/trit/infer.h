@@ -163,11 +163,12 @@ double trit_runner_seconds(const trit_runner *r, int64_t node);
 
 /* ------------------------------------------------------------- a linear layer */
 
-/* y = scale * W x of a matrix of codes: rows of trit_t2_bytes(K) bytes; x is rounded to 8 bits of
- * its own range in every call, the sums are exact.  scales: 1 or `rows`. */
+/* y = scale * W x of a matrix of codes: rows of trit_t2_bytes(K) bytes.  scales: 1 or `rows`.
+ * bits 8: x is rounded to 8 bits of its own range in every call, the sums are exact, the same bits
+ * on every instruction set.  bits 0: x as it is, float sums. */
 typedef struct trit_linear trit_linear;
 trit_status trit_linear_new(const uint8_t *codes, int64_t rows, int64_t K, const float *scale,
-                            int64_t scales, trit_linear **out);
+                            int64_t scales, int bits, trit_linear **out);
 trit_status trit_linear_run(trit_linear *l, int64_t n, const float *x,
                             float *y);          // [n][K], [n][rows]
 size_t trit_linear_bytes(const trit_linear *l); /* of the weights in memory */

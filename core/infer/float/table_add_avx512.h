@@ -22,20 +22,20 @@ INLINE void add_four(vec *s, const uint8_t *codes, const float *tables) {
     uint64_t w = *(const four_codes *)codes, i, j;
     __asm__("movzbl %b[w], %k[i]\n\t" TAKE("a", "i") /**/
             "movzbl %h[w], %k[j]\n\t"
-            "shr $16, %k[w]\n\t" TAKE("b", "j") /**/
+            "shr $16, %k[w]\n\t" TAKE("b", "j")      /**/
             "movzbl %b[w], %k[i]\n\t" TAKE("c", "i") /**/
             "movzbl %h[w], %k[j]\n\t" TAKE("d", "j")
             : [a] "+v"(s[0]), [b] "+v"(s[1]), [c] "+v"(s[2]), [d] "+v"(s[3]), [w] "+Q"(w),
               [i] "=&Q"(i), [j] "=&Q"(j)
-            : [t] "r"(tables), "m"(*(const float(*)[TABLE / 4])tables)
+            : [t] "r"(tables), "m"(*(const float(*)[TABLE / 4]) tables)
             : "cc");
 }
 
 INLINE void add_portion(int64_t groups, const uint8_t *codes, const float *tables, bool first,
                         float *sums) {
     vec s[PORTION];
-    UNROLL for (int r = 0; r < PORTION; r++)
-        s[r] = first ? (vec){0} : load(sums + r * TABLE_PIXELS);
+    UNROLL for (int r = 0; r < PORTION; r++) s[r] =
+        first ? (vec){0} : load(sums + r * TABLE_PIXELS);
 #pragma GCC unroll 4
     for (int64_t g = 0; g < groups; g++) {
         add_four(s, codes + g * PORTION, tables + g * (TABLE / 4));
@@ -62,25 +62,23 @@ INLINE void single_table(float a, float b, float c, __m512 *low, __m512 *high) {
 /* Codes of one group for two portions -> table indices of 16 rows. */
 INLINE __m512i indices(const uint8_t *codes, int64_t portion) {
     const __m128i first = _mm_loadl_epi64((const __m128i *)(const void *)codes);
-    const __m128i both = _mm_castps_si128(_mm_loadh_pi(
-        _mm_castsi128_ps(first), (const __m64 *)(const void *)(codes + portion)));
+    const __m128i both = _mm_castps_si128(
+        _mm_loadh_pi(_mm_castsi128_ps(first), (const __m64 *)(const void *)(codes + portion)));
     return _mm512_srli_epi32(_mm512_cvtepu8_epi32(both), 3);
 }
 
 INLINE void single_block(int64_t rows, const int n, const uint8_t *codes, const float *x,
                          const int32_t *offset, float *sums) {
     __m512 low[TABLE_GROUPS], high[TABLE_GROUPS];
-    UNROLL for (int g = 0; g < n; g++)
-        single_table(x[offset[3 * g]], x[offset[3 * g + 1]], x[offset[3 * g + 2]], &low[g],
-                     &high[g]);
+    UNROLL for (int g = 0; g < n; g++) single_table(x[offset[3 * g]], x[offset[3 * g + 1]],
+                                                    x[offset[3 * g + 2]], &low[g], &high[g]);
     const int64_t portion = n * PORTION;
     for (int64_t r = 0; r < rows; r += 2 * PORTION, codes += 2 * portion) {
         const int64_t second = r + PORTION < rows ? portion : 0; /* an odd one stands alone */
         const __mmask16 there = second ? 0xffff : 0xff;
         __m512 s = _mm512_maskz_loadu_ps(there, sums + r);
-        UNROLL for (int g = 0; g < n; g++)
-            s = _mm512_add_ps(s, _mm512_permutex2var_ps(
-                                     low[g], indices(codes + g * PORTION, second), high[g]));
+        UNROLL for (int g = 0; g < n; g++) s = _mm512_add_ps(
+            s, _mm512_permutex2var_ps(low[g], indices(codes + g * PORTION, second), high[g]));
         _mm512_mask_storeu_ps(sums + r, there, s);
     }
 }
