@@ -6,9 +6,9 @@
  *   table     ternary weights, by tables of sums (tables.h); scale, bias, what is added and the
  *             clamp are fused.  Weights stay packed, 2.7 bits each.  Order of summation: see
  *             table_conv.c; the same bits on every instruction set
- *   columns   ternary weights where Winograd's saved multiplications outweigh that (3x3 kernels with
- *             transformed weights that stay in cache), or with channel groups: packed weights, 2
- *             bits each, become numbers just before trit_conv_forward
+ *   columns   ternary weights where Winograd's saved multiplications outweigh that (3x3 kernels
+ *             with transformed weights that stay in cache), or with channel groups: packed weights,
+ *             2 bits each, become numbers just before trit_conv_forward
  *   numbers   weights stored as float: trit_conv_forward
  *
  * After the last two bias, the value added and the clamp are one pass over the result.  Sums there

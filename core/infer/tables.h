@@ -1,9 +1,10 @@
 /*
  * tables.h - float convolutions of ternary weights by tables of sums (infer layer only).
  *
- * Three numbers a, b, c with weights of -1, 0, 1 have 27 possible sums.  For a tile of 16 pixels all
- * 27 are computed once, as vectors over the pixels; every output channel then needs one addition for
- * three of its weights: sum += table[code].  No product is left but the scale at the end.
+ * Three numbers a, b, c with weights of -1, 0, 1 have 27 possible sums.  For a tile of 16 pixels
+ * all 27 are computed once, as vectors over the pixels; every output channel then needs one
+ * addition for three of its weights: sum += table[code].  No product is left but the scale at the
+ * end.
  *
  * A convolution's image lies as planes, one per channel and phase of the stride, with its padding
  * around: so that every number under a pixel is at a constant distance from the pixel's.  Pixels

@@ -1,5 +1,6 @@
-/* Packed matrices: every integer set against plain sums, to the bit - block, tile and chunk edges, odd
- * lengths, worst values, guard bands; the float kernels against sums in double; any number of threads. */
+/* Packed matrices: every integer set against plain sums, to the bit - block, tile and chunk edges,
+ * odd lengths, worst values, guard bands; the float kernels against sums in double; any number of
+ * threads. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

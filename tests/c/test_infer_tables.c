@@ -1,6 +1,6 @@
 /* Convolutions by tables of sums against plain sums in double: tile, block and row-portion edges,
- * strides, dilations, planes, guard bands; the same bits on every instruction set and for any number
- * of threads; columns unpacked are the node's numbers. */
+ * strides, dilations, planes, guard bands; the same bits on every instruction set and for any
+ * number of threads; columns unpacked are the node's numbers. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

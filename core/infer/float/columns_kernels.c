@@ -1,6 +1,6 @@
 /*
- * columns_kernels.c - ternary weights from packed columns to the numbers that a convolution reads; see
- * columns.h.
+ * columns_kernels.c - ternary weights from packed columns to the numbers that a convolution reads;
+ * see columns.h.
  */
 #include "infer/columns.h"
 

@@ -3,9 +3,9 @@
  *
  * Order of summation of a row.  avx512: per chunk of 36 numbers the sums of its tables 0, 2 .. 10
  * are added one by one to what there is, those of 1, 3 .. 11 to each other, then the two; a table's
- * sum is (+-a +-b) +-c.  generic and avx2: per chunk of 30 the sums of its ten tables for weights +1
- * are added one by one to what there is, those for -1 to each other and then taken off; a table's
- * sum is (a + b) + c.
+ * sum is (+-a +-b) +-c.  generic and avx2: per chunk of 30 the sums of its ten tables for weights
+ * +1 are added one by one to what there is, those for -1 to each other and then taken off; a
+ * table's sum is (a + b) + c.
  */
 #include "infer/lookup.h"
 

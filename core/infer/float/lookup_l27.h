@@ -1,6 +1,6 @@
 /*
- * lookup_l27.h - layout L27 by vpermi2ps, which reads the low five bits of its indices: 16 rows at a
- * time, twelve tables of a chunk in 24 registers.
+ * lookup_l27.h - layout L27 by vpermi2ps, which reads the low five bits of its indices: 16 rows at
+ * a time, twelve tables of a chunk in 24 registers.
  */
 #include <immintrin.h>
 

@@ -1,6 +1,6 @@
 /*
- * lookup_l8_avx2.h - layout L8 by vpermps, which reads the low three bits of its indices: 8 rows at a
- * time, ten tables of a chunk in ten registers.
+ * lookup_l8_avx2.h - layout L8 by vpermps, which reads the low three bits of its indices: 8 rows at
+ * a time, ten tables of a chunk in ten registers.
  */
 #include <immintrin.h>
 

@@ -5,8 +5,8 @@
  * binds.  Written as instructions: gcc 12 otherwise loads all codes of a block ahead of their use
  * and spills the sums.
  *
- * A single pixel would leave 15 lanes of a tile idle.  Its tables are 27 numbers, two registers, and
- * 16 rows look theirs up at once.
+ * A single pixel would leave 15 lanes of a tile idle.  Its tables are 27 numbers, two registers,
+ * and 16 rows look theirs up at once.
  */
 #include <immintrin.h>
 

@@ -1,5 +1,6 @@
 /*
- * table_add_generic.h - entries added to the sums of four rows, plainly; what the others must equal.
+ * table_add_generic.h - entries added to the sums of four rows, plainly; what the others must
+ * equal.
  */
 #define PORTION 4
 #define SINGLE  NULL

@@ -2,8 +2,8 @@
  * table_kernels.c - tables of sums, their addition, and the way back to channels; see tables.h.
  *
  * Sums are rounded in one order on every instruction set, so that all give the same bits: an entry
- * is (+-a +-b) +-c, the entries of a row are added one by one in the order of k, terms likewise, and
- * no product is fused with a sum (this file is compiled without contraction).
+ * is (+-a +-b) +-c, the entries of a row are added one by one in the order of k, terms likewise,
+ * and no product is fused with a sum (this file is compiled without contraction).
  */
 #include "infer/tables.h"
 

@@ -3,11 +3,11 @@
  *
  * Fields are separated by masks alone.  With v = packed bytes,
  *   A = dp(v, q)  B = dp(v & 63, q)  C = dp(v & 15, q)  D = dp(v & 3, q)
- * give the sums of codes of four rows  D, (C - D) / 4, (B - C) / 16, (A - B) / 64, exact; the sum of
- * q is taken off.  |A| <= 170 x 127 K, so K <= 99 000 keeps 32 bits.
+ * give the sums of codes of four rows  D, (C - D) / 4, (B - C) / 16, (A - B) / 64, exact; the sum
+ * of q is taken off.  |A| <= 170 x 127 K, so K <= 99 000 keeps 32 bits.
  *
- * One vector: two blocks side by side, their weights streamed from wherever they are.  More: tiles of
- * 7 vectors, 28 sums in registers, q as broadcast operands from memory.
+ * One vector: two blocks side by side, their weights streamed from wherever they are.  More: tiles
+ * of 7 vectors, 28 sums in registers, q as broadcast operands from memory.
  */
 #include <immintrin.h>
 
