@@ -16,6 +16,7 @@
  * those of folding batch norm and of these orders: some units of the last place.
  */
 #include <math.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -26,6 +27,8 @@
 #include "trit/conv.h"
 
 #define FINISH_NUMBERS 16384 /* numbers of one unit of the pass after a convolution: 64 KiB */
+#define POOL_ROWS      8     /* of one unit */
+#define CACHED_VALUES  ((int64_t)2 << 20) /* bytes */
 #define CACHED_WEIGHTS                                                                             \
     ((int64_t)128 * 128) /* channels in times out: Winograd's 36 floats of each
                                                fit a second-level cache */
@@ -41,13 +44,22 @@ typedef struct {
 } prepared;
 
 typedef struct {
+    int64_t images; /* taken through the network together */
     prepared *nodes;
     uint8_t *weights; /* all packed weights and numbers */
     float *vectors;   /* biases, scales, offsets */
-    float *unpacked;  /* the columns at work */
-    float *frame;     /* the image at work by tables */
-    size_t unpacked_bytes, frame_bytes, scratch;
+    size_t values_bytes, unpacked_bytes, frame_bytes, scratch;
+    size_t lane_bytes; /* of these but scratch */
+    int64_t lanes;     /* groups of images at a time */
+    bool warm;         /* a whole group has run: scratch has its size */
 } state;
+
+/* Memory of the images that are taken through the network together. */
+typedef struct {
+    uint8_t *values;
+    float *unpacked; /* the columns at work */
+    float *frame;    /* the image at work by tables */
+} lane;
 
 typedef struct {
     const trit_node *d;
@@ -59,11 +71,23 @@ typedef struct {
 
 static size_t line(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
-static size_t value_bytes(const trit_runner *r, int64_t v) {
-    const trit_graph *g = r->graph;
+/* Of one image. */
+static size_t value_bytes(const trit_graph *g, int64_t v) {
     const trit_node *d = v ? &g->nodes[v - 1] : NULL;
     if (!d || v == g->n) return 0; /* the caller's memory */
-    return (size_t)(r->batch * d->K * d->P * d->Q) * sizeof(float);
+    return (size_t)(d->K * d->P * d->Q) * sizeof(float);
+}
+
+/* Images taken through the network together: as many as keep its values in cache. */
+static void plan_images(trit_runner *r, state *s) {
+    const trit_graph *g = r->graph;
+    trit_plan_lives(g, r->spans);
+    for (int64_t v = 0; v <= g->n; v++) r->spans[v].bytes = value_bytes(g, v);
+    const int64_t one = (int64_t)trit_plan_spans(r->spans, g->n + 1) + 1;
+    s->images = one > CACHED_VALUES ? 1 : CACHED_VALUES / one;
+    if (s->images > r->batch) s->images = r->batch;
+    for (int64_t v = 0; v <= g->n; v++) r->spans[v].bytes *= (size_t)s->images;
+    s->values_bytes = line(trit_plan_spans(r->spans, g->n + 1));
 }
 
 static void release(trit_runner *r) {
@@ -71,8 +95,6 @@ static void release(trit_runner *r) {
     if (!s) return;
     trit_free(s->weights, r->weight_bytes);
     trit_free(s->vectors, r->vector_bytes);
-    trit_free(s->unpacked, s->unpacked_bytes);
-    trit_free(s->frame, s->frame_bytes);
     free(s->nodes);
     free(s);
     r->state = NULL;
@@ -97,14 +119,14 @@ static trit_conv_geom geometry(const trit_node *d, int64_t images) {
                             .G = d->groups};
 }
 
-static way choose(const trit_runner *r, const trit_node *d) {
+static way choose(int64_t images, const trit_node *d) {
     const trit_conv_mode mode = trit_conv_get_mode();
     if (d->kind != TRIT_NODE_CONV) return WAY_NONE;
     if (d->weight == TRIT_WEIGHT_FLOAT) return WAY_NUMBERS;
     if (!trit_table_fits(d)) return WAY_COLUMNS;
     if (mode == TRIT_CONV_EXACT) return WAY_TABLE;
     if (mode != TRIT_CONV_AUTO) return WAY_COLUMNS;
-    const trit_conv_geom g = geometry(d, r->batch);
+    const trit_conv_geom g = geometry(d, images);
     const bool winograd = !strcmp(trit_conv_algorithm(&g, 'f'), "winograd");
     return winograd && d->C * d->K <= CACHED_WEIGHTS ? WAY_COLUMNS : WAY_TABLE;
 }
@@ -115,7 +137,7 @@ static void plan_node(trit_runner *r, state *s, int64_t i) {
     prepared *p = &s->nodes[i];
     const size_t numbers = (size_t)trit_node_weights(d) * sizeof(float);
     size_t weights = 0, vectors = (size_t)d->K, frame = 0, unpacked = 0, scratch = 0;
-    p->way = choose(r, d);
+    p->way = choose(s->images, d);
     if (p->way == WAY_TABLE) {
         trit_table_plan(d, &p->table);
         weights = trit_table_code_bytes(&p->table);
@@ -166,10 +188,7 @@ static bool allocate(trit_runner *r, state *s) {
     s->weights = trit_alloc(r->weight_bytes);
     s->vectors = trit_alloc(r->vector_bytes);
     r->arena = trit_alloc(r->arena_bytes);
-    if (s->unpacked_bytes) s->unpacked = trit_alloc(s->unpacked_bytes);
-    if (s->frame_bytes) s->frame = trit_alloc(s->frame_bytes);
-    return s->weights && s->vectors && r->arena && (s->unpacked || !s->unpacked_bytes) &&
-           (s->frame || !s->frame_bytes);
+    return s->weights && s->vectors && r->arena;
 }
 
 static trit_status prepare(trit_runner *r) {
@@ -178,10 +197,12 @@ static trit_status prepare(trit_runner *r) {
     if (!s) return trit_fail(TRIT_ERR_MEM, "runner: out of memory");
     s->nodes = calloc((size_t)g->n, sizeof *s->nodes);
     if (!s->nodes) return trit_fail(TRIT_ERR_MEM, "runner: out of memory");
+    plan_images(r, s);
     for (int64_t i = 0; i < g->n; i++) plan_node(r, s, i);
-    trit_plan_lives(g, r->spans);
-    for (int64_t v = 0; v <= g->n; v++) r->spans[v].bytes = value_bytes(r, v);
-    r->arena_bytes = trit_plan_spans(r->spans, g->n + 1);
+    const int64_t groups = (r->batch + s->images - 1) / s->images;
+    s->lanes = groups < trit_threads() ? groups : trit_threads();
+    s->lane_bytes = s->values_bytes + line(s->unpacked_bytes) + line(s->frame_bytes);
+    r->arena_bytes = (size_t)s->lanes * s->lane_bytes;
     if (!allocate(r, s)) return trit_fail_within(TRIT_ERR_MEM, "runner");
     TRIT_TRY(fill(r, s));
     snprintf(r->kernels, sizeof r->kernels, "float %s", trit_isa_name(trit_isa_level()));
@@ -206,24 +227,28 @@ static void finish(job *j) {
     trit_parallel((j->rows + j->unit - 1) / j->unit, finish_unit, j);
 }
 
-static void pool_image(void *context, int64_t n, int worker) {
+/* POOL_ROWS rows of an image's results: the image begins where their first window does. */
+static void pool_band(void *context, int64_t unit, int worker) {
     (void)worker;
     const job *j = context;
     const trit_node *d = j->d;
-    const trit_pool_geom g = {.H = d->H,
+    const int64_t bands = (d->P + POOL_ROWS - 1) / POOL_ROWS, n = unit / bands;
+    const int64_t p = unit % bands * POOL_ROWS, top = p * d->stride_h - d->pad_h;
+    const int64_t first = top > 0 ? top : 0;
+    const trit_pool_geom g = {.H = d->H - first,
                               .W = d->W,
                               .C = d->C,
-                              .P = d->P,
+                              .P = d->P - p < POOL_ROWS ? d->P - p : POOL_ROWS,
                               .Q = d->Q,
                               .R = d->R,
                               .S = d->S,
                               .stride_h = d->stride_h,
                               .stride_w = d->stride_w,
-                              .pad_h = d->pad_h,
+                              .pad_h = first - top,
                               .pad_w = d->pad_w,
                               .count_pad = d->count_pad};
-    const float *x = j->a + n * d->H * d->W * d->C;
-    float *y = j->y + n * d->P * d->Q * d->K;
+    const float *x = j->a + (n * d->H + first) * d->W * d->C;
+    float *y = j->y + (n * d->P + p) * d->Q * d->K;
     if (d->kind == TRIT_NODE_MAX_POOL)
         trit_kernels()->pool_max(&g, x, y);
     else
@@ -243,7 +268,14 @@ static void shortcut_image(void *context, int64_t n, int worker) {
         }
 }
 
-static trit_status run_conv(const trit_runner *r, int64_t i, int64_t n, job *j) {
+static lane lane_of(const trit_runner *r, int64_t i) {
+    const state *s = r->state;
+    uint8_t *values = r->arena + (size_t)i * s->lane_bytes, *unpacked = values + s->values_bytes;
+    return (lane){values, (float *)(void *)unpacked,
+                  (float *)(void *)(unpacked + line(s->unpacked_bytes))};
+}
+
+static trit_status run_conv(const trit_runner *r, const lane *l, int64_t i, int64_t n, job *j) {
     const state *s = r->state;
     const trit_node *d = j->d;
     const prepared *p = &s->nodes[i];
@@ -251,32 +283,39 @@ static trit_status run_conv(const trit_runner *r, int64_t i, int64_t n, job *j) 
         const int64_t in = d->H * d->W * d->C, out = d->P * d->Q * d->K;
         TRIT_TRY(trit_scratch_reserve(s->scratch));
         for (int64_t m = 0; m < n; m++)
-            trit_table_run(d, &p->table, j->a + m * in, s->frame, j->b ? j->b + m * out : NULL,
+            trit_table_run(d, &p->table, j->a + m * in, l->frame, j->b ? j->b + m * out : NULL,
                            j->y + m * out);
         return TRIT_OK;
     }
     const trit_conv_geom g = geometry(d, n);
-    if (p->way == WAY_COLUMNS) trit_columns_unpack(&p->columns, s->unpacked);
-    const float *w = p->way == WAY_COLUMNS ? s->unpacked : p->numbers;
+    if (p->way == WAY_COLUMNS) trit_columns_unpack(&p->columns, l->unpacked);
+    const float *w = p->way == WAY_COLUMNS ? l->unpacked : p->numbers;
     TRIT_TRY(trit_conv_forward(&g, j->a, w, j->y, NULL));
     j->a = NULL;
     finish(j);
     return TRIT_OK;
 }
 
-static trit_status run_node(trit_runner *r, int64_t i, int64_t n, job *j) {
-    (void)r;
+static trit_status run_node(const trit_runner *r, const lane *l, int64_t i, int64_t n, job *j) {
     switch (j->d->kind) {
-    case TRIT_NODE_CONV: return run_conv(r, i, n, j);
+    case TRIT_NODE_CONV: return run_conv(r, l, i, n, j);
     case TRIT_NODE_MAX_POOL:
-    case TRIT_NODE_AVG_POOL: trit_parallel(n, pool_image, j); break;
+    case TRIT_NODE_AVG_POOL:
+        trit_parallel(n * ((j->d->P + POOL_ROWS - 1) / POOL_ROWS), pool_band, j);
+        break;
     case TRIT_NODE_SHORTCUT: trit_parallel(n, shortcut_image, j); break;
     case TRIT_NODE_POINTWISE: finish(j); break;
     }
     return TRIT_OK;
 }
 
-static trit_status run(trit_runner *r, int64_t n, const float *x, float *y) {
+/* A value's numbers in a lane; the input is the caller's. */
+static const float *value(const trit_runner *r, const lane *l, int64_t v, const float *x) {
+    return v ? (const float *)(void *)(l->values + r->spans[v].offset) : x;
+}
+
+/* At most s->images in one lane. */
+static trit_status run_lane(trit_runner *r, const lane *l, int64_t n, const float *x, float *y) {
     const trit_graph *g = r->graph;
     const state *s = r->state;
     trit_runner_note(r, 0, x, n * g->C * g->H * g->W);
@@ -284,14 +323,63 @@ static trit_status run(trit_runner *r, int64_t n, const float *x, float *y) {
         const trit_node *d = &g->nodes[i];
         const double began = r->seconds ? trit_now() : 0;
         job j = {.d = d, .bias = s->nodes[i].bias, .rows = n * d->P * d->Q};
-        j.a = d->a ? (const float *)(void *)(r->arena + r->spans[d->a].offset) : x;
-        if (d->b >= 0) j.b = d->b ? (const float *)(void *)(r->arena + r->spans[d->b].offset) : x;
-        j.y = i + 1 < g->n ? (float *)(void *)(r->arena + r->spans[i + 1].offset) : y;
-        TRIT_TRY(run_node(r, i, n, &j));
+        j.a = value(r, l, d->a, x);
+        if (d->b >= 0) j.b = value(r, l, d->b, x);
+        j.y = i + 1 < g->n ? (float *)(void *)(l->values + r->spans[i + 1].offset) : y;
+        TRIT_TRY(run_node(r, l, i, n, &j));
         trit_runner_note(r, i + 1, j.y, n * d->K * d->P * d->Q);
         if (r->seconds) r->seconds[i] += trit_now() - began;
     }
     return TRIT_OK;
+}
+
+typedef struct {
+    trit_runner *r;
+    const float *x;
+    float *y;
+    atomic_int failed;
+} groups;
+
+/* A whole group of images by one thread: what it starts runs on that thread alone. */
+static void run_group(void *context, int64_t group, int worker) {
+    groups *q = context;
+    const trit_graph *g = q->r->graph;
+    const state *s = q->r->state;
+    const lane l = lane_of(q->r, worker);
+    const int64_t first = group * s->images;
+    if (run_lane(q->r, &l, s->images, q->x + first * g->C * g->H * g->W,
+                 q->y + first * g->classes) != TRIT_OK)
+        atomic_store(&q->failed, 1);
+}
+
+/* Groups of images one after the other, by all threads together. */
+static trit_status run_in_turns(trit_runner *r, int64_t n, const float *x, float *y) {
+    const trit_graph *g = r->graph;
+    state *s = r->state;
+    const lane l = lane_of(r, 0);
+    for (int64_t i = 0; i < n; i += s->images)
+        TRIT_TRY(run_lane(r, &l, n - i < s->images ? n - i : s->images, x + i * g->C * g->H * g->W,
+                          y + i * g->classes));
+    if (n >= s->images) s->warm = true;
+    return TRIT_OK;
+}
+
+/*
+ * A group for every thread at a time, as long as there are some: threads then share nothing but
+ * weights.  Once groups went in turns before, so that scratch has its size; what is left over goes
+ * in turns, too, as do observed and measured runs.
+ */
+static trit_status run(trit_runner *r, int64_t n, const float *x, float *y) {
+    const trit_graph *g = r->graph;
+    const state *s = r->state;
+    const int64_t lanes = trit_threads(), shared = n / s->images / lanes * lanes;
+    if (!s->warm || lanes < 2 || lanes > s->lanes || r->least || r->seconds)
+        return run_in_turns(r, n, x, y);
+    groups q = {.r = r, .x = x, .y = y};
+    trit_parallel(shared, run_group, &q);
+    if (atomic_load(&q.failed)) return run_in_turns(r, n, x, y); /* says why on this thread */
+    const int64_t done = shared * s->images;
+    return run_in_turns(r, n - done, x + done * g->C * g->H * g->W, y + done * g->classes);
 }
 
 const trit_engine trit_engine_float = {"float", prepare, run, release};

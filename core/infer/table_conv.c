@@ -15,12 +15,13 @@
 
 #include "infer/tables.h"
 
-#define MAX_STRIDE  16
-#define MAX_TAPS    128
-#define MAX_FRAME   ((int64_t)1 << 26) /* numbers */
-#define FEW_TILES   32                 /* for which an odd one matters */
-#define LEAST_ROWS  64                 /* that are worth splitting */
-#define MOST_SINGLE 4 /* left-over pixels that are cheaper one by one than as a tile */
+#define MAX_STRIDE     16
+#define MAX_TAPS       128
+#define MAX_FRAME      ((int64_t)1 << 26) /* numbers */
+#define FRAME_CHANNELS 16 /* whose planes one unit writes: a cache line of the image's */
+#define FEW_TILES      32 /* for which an odd one matters */
+#define LEAST_ROWS     64 /* that are worth splitting */
+#define MOST_SINGLE    4  /* left-over pixels that are cheaper one by one than as a tile */
 
 typedef struct {
     const trit_node *d;
@@ -124,29 +125,38 @@ void trit_table_plan(const trit_node *d, trit_table_conv *c) {
     c->frame = phases(d) * d->C * c->plane + behind;
 }
 
-/* One row of one phase: all channels' planes. */
-static void frame_row(void *context, int64_t unit, int worker) {
-    (void)worker;
-    const job *j = context;
-    const trit_node *d = j->d;
-    const trit_table_conv *c = j->c;
+/* Row `row` of one phase's planes of `channels` channels from x on. */
+static void frame_row(const trit_node *d, const trit_table_conv *c, int64_t fh, int64_t fw,
+                      int64_t row, int64_t channels, const float *x, float *to) {
     const axis h = down(d), w = along(d);
-    const int64_t phase = unit / c->height, row = unit % c->height, n = phase_index(&w, w.stride);
-    const int64_t fh = phase_at(&h, phase / n), fw = phase_at(&w, phase % n);
     const int64_t y = row * h.stride + fh - h.pad;
     const bool inside = y >= 0 && y < h.side;
     const int64_t first = least(places(&w, fw, 0), c->pitch);
     const int64_t end = inside ? least(places(&w, fw, w.side), c->pitch) : first;
     const int64_t edge = row == c->height - 1 ? results_and_shift(&w) - c->pitch : 0;
-    float *to = j->frame + phase * d->C * c->plane + row * c->pitch;
-    for (int64_t i = 0; i < d->C; i++) {
+    for (int64_t i = 0; i < channels; i++) {
         float *p = to + i * c->plane;
         for (int64_t q = 0; q < first; q++) p[q] = 0;
         for (int64_t q = end; q < c->pitch + edge; q++) p[q] = 0;
     }
-    const float *x = j->x + (y * w.side + first * w.stride + fw - w.pad) * d->C;
+    x += (y * w.side + first * w.stride + fw - w.pad) * d->C;
     if (end > first)
-        c->kernels->planes(end - first, d->C, x, w.stride * d->C, c->plane, to + first);
+        c->kernels->planes(end - first, channels, x, w.stride * d->C, c->plane, to + first);
+}
+
+/* Some channels' planes of one phase: no two units write one cache line. */
+static void frame_unit(void *context, int64_t unit, int worker) {
+    (void)worker;
+    const job *j = context;
+    const trit_node *d = j->d;
+    const trit_table_conv *c = j->c;
+    const axis h = down(d), w = along(d);
+    const int64_t parts = up(d->C, FRAME_CHANNELS) / FRAME_CHANNELS, phase = unit / parts;
+    const int64_t first = unit % parts * FRAME_CHANNELS, across = phase_index(&w, w.stride);
+    const int64_t fh = phase_at(&h, phase / across), fw = phase_at(&w, phase % across);
+    float *to = j->frame + (phase * d->C + first) * c->plane;
+    for (int64_t row = 0; row < c->height; row++, to += c->pitch)
+        frame_row(d, c, fh, fw, row, least(FRAME_CHANNELS, d->C - first), j->x + first, to);
 }
 
 /* ------------------------------------------------------------------------ packing */
@@ -315,7 +325,7 @@ void trit_table_run(const trit_node *d, const trit_table_conv *c, const float *x
     const int64_t pixels = d->P * d->Q, left = pixels % TABLE_PIXELS;
     j.singles = c->kernels->single && left <= MOST_SINGLE ? left : 0;
     j.tiles = pixels / TABLE_PIXELS + (left && !j.singles);
-    trit_parallel(phases(d) * c->height, frame_row, &j);
+    trit_parallel(phases(d) * (up(d->C, FRAME_CHANNELS) / FRAME_CHANNELS), frame_unit, &j);
     const int64_t whole = whole_tiles(&j);
     trit_parallel(whole + (j.tiles - whole + j.singles) * split(&j), run_unit, &j);
 }
