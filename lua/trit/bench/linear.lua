@@ -25,19 +25,26 @@ function bench.run(args)
   local M, K, N = math.tointeger(args.rows), math.tointeger(args.columns), math.tointeger(args.batch)
   local codes = codes_of(trit, M, K)
   local x, scale = trit.randn({ N, K }, { seed = 2 }), trit.tensor { 1 }
-  local packed = trit.core.linear_pack(codes, scale)
   local want = trit.linear(x, codes)
-  local residual = trit.sub(packed:run(x), want):abs():max():item() / want:abs():max():item()
-  local bytes, kernels = packed:facts()
+  local packed = {} -- with vectors rounded to 8 bits, and as they are
+  for i, bits in ipairs { 8, 0 } do
+    local layer = trit.core.linear_pack(codes, scale, bits)
+    local bytes, kernels = layer:facts()
+    packed[i] = { run = function() layer:run(x) end, bytes_per_weight = bytes / (M * K),
+      name = (bits == 8 and "packed, u8 " or "packed, float ") .. kernels,
+      residual = trit.sub(layer:run(x), want):abs():max():item() / want:abs():max():item() }
+  end
   local columns = trit.permute(x, { axes = { 2, 1 } }):clone()
   local rows = require("trit.measure").rounds({
     { name = "float32 x W', " .. trit.core.gemm_library(), run = function() trit.linear(x, codes) end },
     { name = "float32 W x', " .. trit.core.gemm_library(), run = function() trit.matmul(codes, columns) end },
-    { name = "packed, u8 " .. kernels, run = function() packed:run(x) end },
+    packed[1], packed[2],
   }, { seconds = args.seconds })
   table.remove(rows, rows[1].median <= rows[2].median and 2 or 1)
   rows[1].residual, rows[1].bytes_per_weight = 0, 4
-  rows[2].residual, rows[2].bytes_per_weight = residual, bytes / (M * K)
+  for i, p in ipairs(packed) do
+    rows[i + 1].residual, rows[i + 1].bytes_per_weight = p.residual, p.bytes_per_weight
+  end
   for _, r in ipairs(rows) do
     r.gmacs = M * K * N / r.median / 1e9
     r.gigabytes = r.bytes_per_weight * M * K / r.median / 1e9 -- weights read a second, if each once
