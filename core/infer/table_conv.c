@@ -257,6 +257,7 @@ static const float *place_of(const job *j, int64_t pixel) {
 /* The lanes of pixels from `first` on. */
 static void tile_of(const job *j, int64_t first, trit_table_tile *t) {
     const int64_t q = first % j->d->Q;
+    t->pixels = least(TABLE_PIXELS, j->d->P * j->d->Q - first);
     t->gap = j->c->pitch - j->d->Q;
     t->breaks = t->gap ? (q + TABLE_PIXELS - 1) / j->d->Q : 0;
     for (int64_t b = 0; b < t->breaks; b++)
@@ -277,11 +278,11 @@ static void run_tile(const job *j, int64_t tile, int64_t k0, int64_t k1, int wor
     for (int64_t g = 0; g < c->groups; g += TABLE_GROUPS) {
         const int64_t n = least(TABLE_GROUPS, c->groups - g);
         c->kernels->build(n, x, c->offset + 3 * g, t, tables);
-        c->kernels->add(rows, n, c->codes + g * c->rows + k0 * c->terms * n, tables, g == 0, sums);
+        c->kernels->add(t->pixels, rows, n, c->codes + g * c->rows + k0 * c->terms * n, tables,
+                        g == 0, sums);
     }
     const trit_table_finish f = finish_of(j, k0, k1);
-    c->kernels->finish(&f, least(TABLE_PIXELS, j->d->P * j->d->Q - first), sums,
-                       j->add ? j->add + at : NULL, j->y + at);
+    c->kernels->finish(&f, t->pixels, sums, j->add ? j->add + at : NULL, j->y + at);
 }
 
 static void run_single(const job *j, int64_t pixel, int64_t k0, int64_t k1, int worker) {

@@ -26,6 +26,7 @@
 
 /* Where the pixels of a tile are: lane l stands `breaks` gaps further when mask[breaks - 1][l]. */
 typedef struct {
+    int64_t pixels; /* of the 16 that there are */
     int64_t breaks, gap;
     int32_t mask[TABLE_PIXELS][TABLE_PIXELS];
 } trit_table_tile;
@@ -57,8 +58,8 @@ typedef struct {
     void (*build)(int64_t groups, const float *x, const int32_t *offset, const trit_table_tile *t,
                   float *tables);
     /* sums [rows][16] (+)= entries named by the codes of one block; rows % TABLE_ROWS == 0. */
-    void (*add)(int64_t rows, int64_t groups, const uint8_t *codes, const float *tables, bool first,
-                float *sums);
+    void (*add)(int64_t pixels, int64_t rows, int64_t groups, const uint8_t *codes,
+                const float *tables, bool first, float *sums);
     /* All blocks for rows from `first` on of one pixel, sums [rows]; NULL: a tile does as well. */
     void (*single)(int64_t first, int64_t rows, const trit_table_codes *w, const float *x,
                    float *sums);

@@ -31,8 +31,9 @@ INLINE void add_four(vec *s, const uint8_t *codes, const float *tables) {
             : "cc");
 }
 
-INLINE void add_portion(int64_t groups, const uint8_t *codes, const float *tables, bool first,
-                        float *sums) {
+INLINE void add_rows(int64_t groups, const uint8_t *codes, const float *tables, bool first,
+                     float *sums, const int vectors) {
+    (void)vectors; /* one is a tile */
     vec s[PORTION];
     UNROLL for (int r = 0; r < PORTION; r++) s[r] =
         first ? (vec){0} : load(sums + r * TABLE_PIXELS);

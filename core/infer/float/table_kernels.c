@@ -96,16 +96,20 @@ INLINE void build_group(vec a, vec b, vec c, float *to) {
 
 static void build(int64_t groups, const float *x, const int32_t *offset, const trit_table_tile *t,
                   float *tables) {
-    for (int64_t g = 0; g < groups; g++, offset += 3)
-        for (int v = 0; v < VECTORS; v++, tables += TABLE_ENTRIES * LANES)
+    for (int64_t g = 0; g < groups; g++, offset += 3, tables += TABLE_ENTRIES * TABLE_PIXELS)
+        for (int v = 0; v * LANES < t->pixels; v++)
             build_group(lanes_at(x + offset[0], t, v), lanes_at(x + offset[1], t, v),
-                        lanes_at(x + offset[2], t, v), tables);
+                        lanes_at(x + offset[2], t, v), tables + v * TABLE_ENTRIES * LANES);
 }
 
-static void add(int64_t rows, int64_t groups, const uint8_t *codes, const float *tables, bool first,
-                float *sums) {
-    for (int64_t r = 0; r < rows; r += PORTION, codes += groups * PORTION)
-        add_portion(groups, codes, tables, first, sums + r * TABLE_PIXELS);
+static void add(int64_t pixels, int64_t rows, int64_t groups, const uint8_t *codes,
+                const float *tables, bool first, float *sums) {
+    const int vectors = (int)((pixels + LANES - 1) / LANES);
+    for (int64_t r = 0; r < rows; r += TABLE_ROWS, codes += groups * TABLE_ROWS)
+        if (vectors == VECTORS)
+            add_rows(groups, codes, tables, first, sums + r * TABLE_PIXELS, VECTORS);
+        else
+            add_rows(groups, codes, tables, first, sums + r * TABLE_PIXELS, vectors);
 }
 
 /* ---------------------------------------------------------------------------- results */
