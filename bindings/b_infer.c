@@ -401,7 +401,10 @@ static int l_runner_run(lua_State *L) {
     bind_check(L, trit_tensor_as(x, TRIT_CHANNELS_LAST, in));
     bind_check(L, trit_tensor_new(&(trit_shape){2, {n[0], g->classes}}, TRIT_ROW_MAJOR, &y));
     bind_tensor_set(L, box, y);
-    bind_check(L, trit_runner_run(r, n[0], (*in)->data, y->data));
+    const trit_status status = trit_runner_run(r, n[0], (*in)->data, y->data);
+    trit_tensor_release(*in); /* at once: the next run finds its memory warm */
+    *in = NULL;
+    bind_check(L, status);
     return 1;
 }
 
