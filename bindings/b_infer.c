@@ -449,6 +449,53 @@ static int l_runner_seconds(lua_State *L) {
     return 1;
 }
 
+/* runner:weight_bytes() -> list, one number per node */
+static int l_runner_weight_bytes(lua_State *L) {
+    const trit_runner *r = check_runner(L);
+    const trit_graph *g = graph_of(L);
+    lua_createtable(L, (int)g->n, 0);
+    for (int64_t i = 0; i < g->n; i++) {
+        lua_pushinteger(L, (lua_Integer)trit_runner_weight_bytes(r, i));
+        lua_seti(L, -2, i + 1);
+    }
+    return 1;
+}
+
+/* runner:value(x, node) -> what the node makes of x [n,C,H,W], n <= batch, as [n,P,Q,K] */
+static int l_runner_value(lua_State *L) {
+    trit_runner *r = check_runner(L);
+    const trit_graph *g = graph_of(L);
+    trit_tensor *x = bind_tensor(L, 2), *y = NULL;
+    const lua_Integer i = luaL_checkinteger(L, 3);
+    luaL_argcheck(L, i >= 1 && i <= g->n, 3, "no such node");
+    const trit_node *d = &g->nodes[i - 1];
+    trit_tensor **box = bind_tensor_box(L);
+    const trit_shape shape = {4, {x->shape.dim[0], d->P, d->Q, d->K}};
+    bind_check(L, trit_tensor_new(&shape, TRIT_ROW_MAJOR, &y));
+    bind_tensor_set(L, box, y);
+    lua_pushcfunction(L, l_runner_run);
+    lua_pushvalue(L, 1);
+    lua_pushvalue(L, 2);
+    bind_check(L, trit_runner_watch(r, i - 1, y->data));
+    const int status = lua_pcall(L, 2, 0, 0);
+    trit_runner_watch(r, 0, NULL);
+    if (status != LUA_OK) return lua_error(L);
+    return 1;
+}
+
+/* core.peak_products(seconds) -> 1e9 a second;  core.peak_reading(seconds, bytes) -> GB/s */
+static int l_peak_products(lua_State *L) {
+    lua_pushnumber(L, trit_peak_products(luaL_optnumber(L, 1, 0.2)));
+    return 1;
+}
+
+static int l_peak_reading(lua_State *L) {
+    const lua_Integer bytes = luaL_checkinteger(L, 2);
+    luaL_argcheck(L, bytes > 0, 2, "bytes to read");
+    lua_pushnumber(L, trit_peak_reading(luaL_checknumber(L, 1), (size_t)bytes));
+    return 1;
+}
+
 /* ---------------------------------------------------------------- linear layers */
 
 #define LINEAR_MT "trit.linear"
@@ -534,13 +581,14 @@ static const luaL_Reg runner_methods[] = {
     {"calibrated", l_runner_calibrated},
     {"profile", l_runner_profile},
     {"seconds", l_runner_seconds},
+    {"value", l_runner_value},
+    {"weight_bytes", l_runner_weight_bytes},
     {NULL, NULL},
 };
 static const luaL_Reg functions[] = {
-    {"model_encode", l_model_encode},
-    {"model_open", l_model_open},
-    {"linear_pack", l_linear_pack},
-    {NULL, NULL},
+    {"model_encode", l_model_encode}, {"model_open", l_model_open},
+    {"linear_pack", l_linear_pack},   {"peak_products", l_peak_products},
+    {"peak_reading", l_peak_reading}, {NULL, NULL},
 };
 
 void trit_open_infer(lua_State *L);

@@ -204,6 +204,7 @@ static void measure(trit_runner *r, u8_state *s) {
         if (d->kind == TRIT_NODE_CONV) {
             const u8_conv *c = &s->convs[i];
             r->weight_bytes += packed_bytes(d, c);
+            r->weighs[i] = packed_bytes(d, c);
             r->vector_bytes += (size_t)(c->planes * d->K) * sizeof(float);
             if (c->way == U8_FLOAT)
                 temporary->bytes = (size_t)r->batch * sizeof(float) *

@@ -160,6 +160,16 @@ trit_status trit_model_calibrated(const trit_runner *r, bool archive, trit_model
 /* Measure from now on; seconds spent in node i since then. */
 trit_status trit_runner_profile(trit_runner *r);
 double trit_runner_seconds(const trit_runner *r, int64_t node);
+size_t trit_runner_weight_bytes(const trit_runner *r, int64_t node); /* in memory */
+/* From now on a run of at most `batch` images leaves node i's result in y [n][P][Q][K], as
+ * numbers; y NULL: no longer. */
+trit_status trit_runner_watch(trit_runner *r, int64_t node, float *y);
+
+/* What this processor can do with all threads, measured for `seconds`: products of bytes a second,
+ * in 1e9 (the instructions of the integer engine, nothing else); and 1e9 bytes a second when
+ * `bytes` of memory are read over and over. */
+double trit_peak_products(double seconds);
+double trit_peak_reading(double seconds, size_t bytes);
 
 /* ------------------------------------------------------------- a linear layer */
 
