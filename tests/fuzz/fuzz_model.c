@@ -16,7 +16,7 @@
 
 #include "infer/format.h"
 
-#define MAX_WORK    3e5 /* multiply-adds of an image, so that thousands of inputs a minute are tried */
+#define MAX_WORK    3e5 /* multiply-adds of an image: thousands of inputs are tried a minute */
 #define MAX_NUMBERS 1e5 /* of all values with their padding */
 #define MAX_CLASSES 64
 #define IMAGES      3

@@ -1,7 +1,7 @@
 -- tier: slow
 -- tests/fuzz/fuzz_model.c for a minute (TRIT_FUZZ_SECONDS) on mutations of small networks of every kind that
--- exports: no crash, no read or write outside, no undefined behaviour, the same bits everywhere.  Inputs
--- that reached something new are kept in build-fuzz/found for the next time; one that fails stays beside them.
+-- exports: no crash, no read or write outside, no undefined behaviour, the same bits everywhere.  Inputs that
+-- reached something new are kept in build-fuzz/found for the next time; one that fails stays beside it.
 local trit = require "trit"
 local lfs = require "lfs"
 
@@ -84,14 +84,14 @@ describe("the fuzzer", function()
   it("finds nothing in packed models", function()
     local clang = compiler()
     if not clang then return pending("no clang: the Debian packages are clang-14 and libclang-rt-14-dev") end
-    local said, code = shell(("sh '%s/tests/tools/build_fuzz.sh' '%s' '%s' '%s'"):format(source, clang, source,
-      work))
+    local said, code = shell(("sh '%s/tests/tools/build_fuzz.sh' '%s' '%s' '%s'"):format(source, clang,
+      source, work))
     assert.equal(0, code, said)
     local seeds, found = work .. "/seeds", work .. "/found"
     os.execute(("rm -rf '%s' && mkdir -p '%s' '%s'"):format(seeds, seeds, found))
     assert.equal(24, corpus(seeds))
-    said, code = shell(("cd '%s' && tests/fuzz/fuzz_model -max_total_time=%d -timeout=100 -rss_limit_mb=2048 " ..
-      "-max_len=%d -print_final_stats=1 found seeds"):format(work, seconds, LONGEST))
+    said, code = shell(("cd '%s' && tests/fuzz/fuzz_model -max_total_time=%d -max_len=%d -timeout=100 " ..
+      "-rss_limit_mb=2048 -print_final_stats=1 found seeds"):format(work, seconds, LONGEST))
     assert.equal(0, code, said:sub(-6000))
     local inputs, models, ran = said:match("fuzz_model: (%d+) inputs, (%d+) models, (%d+) run")
     inputs, models, ran = tonumber(inputs), tonumber(models), tonumber(ran)
