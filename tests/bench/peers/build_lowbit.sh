@@ -1,6 +1,6 @@
 #!/bin/sh
-# build_lowbit.sh GGML_DIR BITNET_DIR PROGRAM: lowbit.cpp with the kernels of two checkouts, for this
-# processor.  Nothing is written but PROGRAM.
+# build_lowbit.sh GGML_DIR BITNET_DIR PROGRAM: lowbit.cpp with the kernels of two checkouts, for
+# this processor.  Nothing is written but PROGRAM.
 set -e
 [ $# = 3 ] || { echo "usage: build_lowbit.sh GGML_DIR BITNET_DIR PROGRAM" >&2; exit 2; }
 here=$(cd -- "$(dirname -- "$0")" && pwd)
