@@ -461,7 +461,7 @@ static int l_runner_weight_bytes(lua_State *L) {
     return 1;
 }
 
-/* runner:value(x, node) -> what the node makes of x [n,C,H,W], n <= batch, as [n,P,Q,K] */
+/* runner:value(x, node) -> what the node makes of x [n,C,H,W]: [n,P,Q,K] */
 static int l_runner_value(lua_State *L) {
     trit_runner *r = check_runner(L);
     const trit_graph *g = graph_of(L);

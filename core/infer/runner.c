@@ -50,7 +50,10 @@ trit_status trit_node_floats(const trit_node *d, float *w) {
 }
 
 void trit_runner_note(trit_runner *r, int64_t value, const float *x, int64_t n) {
-    if (r->watch && r->watched == value) memcpy(r->watch, x, (size_t)n * sizeof *x);
+    if (r->watch && r->watched == value) {
+        memcpy(r->watch + r->watch_at, x, (size_t)n * sizeof *x);
+        r->watch_at += n;
+    }
     if (!r->least) return;
     float lo = r->least[value], hi = r->greatest[value];
     for (int64_t i = 0; i < n; i++) {
@@ -100,6 +103,7 @@ trit_status trit_runner_new(trit_model *m, const trit_runner_options *options, t
 trit_status trit_runner_run(trit_runner *r, int64_t n, const float *x, float *y) {
     const trit_graph *g = r->graph;
     const int64_t in = g->C * g->H * g->W;
+    r->watch_at = 0;
     for (int64_t i = 0; i < n; i += r->batch) {
         const int64_t m = n - i < r->batch ? n - i : r->batch;
         TRIT_TRY(r->engine->run(r, m, x + i * in, y + i * g->classes));

@@ -49,6 +49,7 @@ struct trit_runner {
     size_t *weighs;          /* [n]: bytes of weights; an engine changes what is not float32 */
     int64_t watched;         /* value that is copied to `watch` */
     float *watch;            /* NULL: none is */
+    int64_t watch_at;        /* numbers already there in this run */
     char kernels[64];
     void *state; /* the engine's */
 };

@@ -342,10 +342,11 @@ static trit_requant requant_of(const job *j) {
 static void show(const job *j, int64_t images) {
     const u8_value *v = j->y;
     const int64_t row = v->W * v->C;
-    if (v->none) memcpy(j->r->watch, j->result, (size_t)(images * row) * sizeof(float));
+    float *to = j->r->watch + j->r->watch_at;
+    if (v->none) memcpy(to, j->result, (size_t)(images * row) * sizeof *to);
     for (int64_t i = 0; !v->none && i < images * v->H; i++)
         trit_finish()->restore(row, u8_row(v, u8_image(j->r, j->i + 1, i / v->H), i % v->H),
-                               v->step, v->zero, j->r->watch + i * row);
+                               v->step, v->zero, to + i * row);
 }
 
 static trit_status run(trit_runner *r, int64_t images, const float *x, float *y) {
@@ -370,7 +371,10 @@ static trit_status run(trit_runner *r, int64_t images, const float *x, float *y)
         if (!j.y->none && (j.y->pad_h || j.y->pad_w)) trit_parallel(images, frame_image, &j);
         TRIT_TRY(run_node(&j, images));
         if (r->seconds) r->seconds[i] += trit_now() - began;
-        if (r->watch && r->watched == i + 1) show(&j, images);
+        if (r->watch && r->watched == i + 1) {
+            show(&j, images);
+            r->watch_at += images * d->K * d->P * d->Q;
+        }
     }
     const u8_value *last = &s->values[g->n];
     if (last->none) return TRIT_OK;

@@ -161,8 +161,8 @@ trit_status trit_model_calibrated(const trit_runner *r, bool archive, trit_model
 trit_status trit_runner_profile(trit_runner *r);
 double trit_runner_seconds(const trit_runner *r, int64_t node);
 size_t trit_runner_weight_bytes(const trit_runner *r, int64_t node); /* in memory */
-/* From now on a run of at most `batch` images leaves node i's result in y [n][P][Q][K], as
- * numbers; y NULL: no longer. */
+/* From now on a run of n images leaves node i's result in y [n][P][Q][K], as numbers; y NULL: no
+ * longer. */
 trit_status trit_runner_watch(trit_runner *r, int64_t node, float *y);
 
 /* What this processor can do with all threads, measured for `seconds`: products of bytes a second,
