@@ -483,19 +483,6 @@ static int l_runner_value(lua_State *L) {
     return 1;
 }
 
-/* core.peak_products(seconds) -> 1e9 a second;  core.peak_reading(seconds, bytes) -> GB/s */
-static int l_peak_products(lua_State *L) {
-    lua_pushnumber(L, trit_peak_products(luaL_optnumber(L, 1, 0.2)));
-    return 1;
-}
-
-static int l_peak_reading(lua_State *L) {
-    const lua_Integer bytes = luaL_checkinteger(L, 2);
-    luaL_argcheck(L, bytes > 0, 2, "bytes to read");
-    lua_pushnumber(L, trit_peak_reading(luaL_checknumber(L, 1), (size_t)bytes));
-    return 1;
-}
-
 /* ---------------------------------------------------------------- linear layers */
 
 #define LINEAR_MT "trit.linear"
