@@ -573,9 +573,10 @@ static const luaL_Reg runner_methods[] = {
     {NULL, NULL},
 };
 static const luaL_Reg functions[] = {
-    {"model_encode", l_model_encode}, {"model_open", l_model_open},
-    {"linear_pack", l_linear_pack},   {"peak_products", l_peak_products},
-    {"peak_reading", l_peak_reading}, {NULL, NULL},
+    {"model_encode", l_model_encode},
+    {"model_open", l_model_open},
+    {"linear_pack", l_linear_pack},
+    {NULL, NULL},
 };
 
 void trit_open_infer(lua_State *L);
