@@ -401,7 +401,10 @@ static int l_runner_run(lua_State *L) {
     bind_check(L, trit_tensor_as(x, TRIT_CHANNELS_LAST, in));
     bind_check(L, trit_tensor_new(&(trit_shape){2, {n[0], g->classes}}, TRIT_ROW_MAJOR, &y));
     bind_tensor_set(L, box, y);
-    bind_check(L, trit_runner_run(r, n[0], (*in)->data, y->data));
+    const trit_status status = trit_runner_run(r, n[0], (*in)->data, y->data);
+    trit_tensor_release(*in); /* at once: the next run finds its memory warm */
+    *in = NULL;
+    bind_check(L, status);
     return 1;
 }
 
@@ -449,6 +452,40 @@ static int l_runner_seconds(lua_State *L) {
     return 1;
 }
 
+/* runner:weight_bytes() -> list, one number per node */
+static int l_runner_weight_bytes(lua_State *L) {
+    const trit_runner *r = check_runner(L);
+    const trit_graph *g = graph_of(L);
+    lua_createtable(L, (int)g->n, 0);
+    for (int64_t i = 0; i < g->n; i++) {
+        lua_pushinteger(L, (lua_Integer)trit_runner_weight_bytes(r, i));
+        lua_seti(L, -2, i + 1);
+    }
+    return 1;
+}
+
+/* runner:value(x, node) -> what the node makes of x [n,C,H,W]: [n,P,Q,K] */
+static int l_runner_value(lua_State *L) {
+    trit_runner *r = check_runner(L);
+    const trit_graph *g = graph_of(L);
+    trit_tensor *x = bind_tensor(L, 2), *y = NULL;
+    const lua_Integer i = luaL_checkinteger(L, 3);
+    luaL_argcheck(L, i >= 1 && i <= g->n, 3, "no such node");
+    const trit_node *d = &g->nodes[i - 1];
+    trit_tensor **box = bind_tensor_box(L);
+    const trit_shape shape = {4, {x->shape.dim[0], d->P, d->Q, d->K}};
+    bind_check(L, trit_tensor_new(&shape, TRIT_ROW_MAJOR, &y));
+    bind_tensor_set(L, box, y);
+    lua_pushcfunction(L, l_runner_run);
+    lua_pushvalue(L, 1);
+    lua_pushvalue(L, 2);
+    bind_check(L, trit_runner_watch(r, i - 1, y->data));
+    const int status = lua_pcall(L, 2, 0, 0);
+    trit_runner_watch(r, 0, NULL);
+    if (status != LUA_OK) return lua_error(L);
+    return 1;
+}
+
 /* ---------------------------------------------------------------- linear layers */
 
 #define LINEAR_MT "trit.linear"
@@ -466,11 +503,12 @@ static int l_linear_close(lua_State *L) {
     return 0;
 }
 
-/* core.linear_pack(codes [rows,K] of -1, 0, 1, scale [1] or [rows]) -> linear layer */
+/* core.linear_pack(codes [rows,K] of -1, 0, 1, scale [1] or [rows] [, bits = 8]) -> linear layer */
 static int l_linear_pack(lua_State *L) {
     trit_tensor *t = bind_tensor(L, 1), *scale = bind_tensor(L, 2);
     if (t->shape.ndim != 2) bind_raise(L, "linear: codes are %s, not [rows,K]", TRIT_TEXT(t));
     const int64_t rows = t->shape.dim[0], K = t->shape.dim[1], row = trit_t2_bytes(K);
+    const int bits = (int)luaL_optinteger(L, 3, 8);
     trit_linear **box = (trit_linear **)bind_box(L, LINEAR_MT);
     uint8_t *codes = lua_newuserdatauv(L, (size_t)(rows * row) + 1, 0);
     int8_t *small = lua_newuserdatauv(L, (size_t)K + 1, 0);
@@ -480,7 +518,7 @@ static int l_linear_pack(lua_State *L) {
         trit_t2_pack(small, K, codes + r * row);
     }
     lua_pop(L, 1);
-    bind_check(L, trit_linear_new(codes, rows, K, scale->data, trit_numel(scale), box));
+    bind_check(L, trit_linear_new(codes, rows, K, scale->data, trit_numel(scale), bits, box));
     lua_pop(L, 1);
     lua_createtable(L, 2, 0);
     lua_pushinteger(L, rows);
@@ -534,6 +572,8 @@ static const luaL_Reg runner_methods[] = {
     {"calibrated", l_runner_calibrated},
     {"profile", l_runner_profile},
     {"seconds", l_runner_seconds},
+    {"value", l_runner_value},
+    {"weight_bytes", l_runner_weight_bytes},
     {NULL, NULL},
 };
 static const luaL_Reg functions[] = {

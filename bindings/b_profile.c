@@ -4,6 +4,8 @@
  *   core.profile_start(), core.profile_stop() -> list of { name =, pass =, calls =, seconds = }
  *   core.conv_mode([name]) -> the mode before, "auto", "exact", "gemm" or "reference"
  *   core.peak_gflops(seconds) -> measured multiply-add peak of all threads
+ *   core.peak_products(seconds) -> the same of bytes, as infer has them, in 1e9 a second
+ *   core.peak_reading(seconds, bytes) -> GB/s of reading so many bytes over and over
  *   core.decode_images({ path, ... }) -> seconds, pixels: read and decoded by this thread alone
  */
 #include "bind.h"
@@ -12,6 +14,7 @@
 
 #include "trit/conv.h"
 #include "trit/data.h"
+#include "trit/infer.h"
 
 static int l_start(lua_State *L) {
     (void)L;
@@ -52,6 +55,18 @@ static int l_peak_gflops(lua_State *L) {
     return 1;
 }
 
+static int l_peak_products(lua_State *L) {
+    lua_pushnumber(L, trit_peak_products(luaL_optnumber(L, 1, 0.2)));
+    return 1;
+}
+
+static int l_peak_reading(lua_State *L) {
+    const lua_Integer bytes = luaL_checkinteger(L, 2);
+    luaL_argcheck(L, bytes > 0, 2, "bytes to read");
+    lua_pushnumber(L, trit_peak_reading(luaL_checknumber(L, 1), (size_t)bytes));
+    return 1;
+}
+
 static double now(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -84,8 +99,10 @@ static int l_decode_images(lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {
-    {"decode_images", l_decode_images}, {"conv_mode", l_conv_mode}, {"peak_gflops", l_peak_gflops},
-    {"profile_start", l_start},         {"profile_stop", l_stop},   {NULL, NULL},
+    {"decode_images", l_decode_images}, {"conv_mode", l_conv_mode},
+    {"peak_gflops", l_peak_gflops},     {"peak_products", l_peak_products},
+    {"peak_reading", l_peak_reading},   {"profile_start", l_start},
+    {"profile_stop", l_stop},           {NULL, NULL},
 };
 
 void trit_open_profile(lua_State *L);

@@ -4,6 +4,7 @@
 #include "trit/base.h"
 
 #include <stdio.h>
+#define XXH_INLINE_ALL /* no library to link */
 #include <xxhash.h>
 
 void trit_hash_hex(const void *bytes, size_t n, char hex[TRIT_HASH_CHARS + 1]) {

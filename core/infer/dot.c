@@ -9,18 +9,24 @@
 #define LANES 8
 #define K_MAX (INT64_C(1) << 22) /* 255 K stays below 2^31 */
 
-const trit_dot_set *const trit_dot_sets[] = {&trit_dot_generic, &trit_dot_avx2,   &trit_dot_vnni64,
-                                             &trit_dot_vnni32,  &trit_dot_vnni16, NULL};
+const trit_dot_set *const trit_dot_sets[] = {
+    &trit_dot_generic, &trit_dot_avx2,   &trit_dot_avx2n,  &trit_dot_vnni64,
+    &trit_dot_vnni64x, &trit_dot_vnni32, &trit_dot_vnni16, NULL};
 
 /* The last of the list that takes it: later ones are for fewer rows or shorter sums. */
-const trit_dot_set *trit_dot_choose(int64_t rows, int64_t k) {
+static const trit_dot_set *choose(int64_t rows, int64_t k, bool conv) {
     const trit_dot_set *best = &trit_dot_generic;
     for (int i = 1; trit_dot_sets[i]; i++) {
         const trit_dot_set *s = trit_dot_sets[i];
-        if (s->supported() && k <= s->max_k && (!s->max_rows || rows <= s->max_rows)) best = s;
+        if (s->supported() && k <= s->max_k && (!s->max_rows || rows <= s->max_rows) &&
+            (conv || !s->for_conv))
+            best = s;
     }
     return best;
 }
+
+const trit_dot_set *trit_dot_choose(int64_t rows, int64_t k) { return choose(rows, k, false); }
+const trit_dot_set *trit_dot_choose_conv(int64_t rows, int64_t k) { return choose(rows, k, true); }
 
 /* Number k = 4 g + j of the group's run; false past its end. */
 static bool number_of(const trit_dot_shape *s, int64_t g, int64_t j, int64_t *k) {
@@ -42,6 +48,18 @@ void trit_dot_pack_v8(const trit_dot_shape *s, const int8_t *w, int64_t rows, ui
             }
             packed[b] = (uint8_t)byte;
         }
+}
+
+void trit_dot_pack_s16(const trit_dot_shape *s, const int8_t *w, int64_t rows, int64_t block,
+                       uint8_t *packed) {
+    const int64_t n = s->segments * s->length, per = s->groups / s->segments;
+    for (int64_t g = 0; g < s->groups; g++)
+        for (int64_t r = 0; r < block; r++)
+            for (int64_t j = 0; j < 4; j++, packed++) {
+                const int64_t at = g % per * 4 + j;
+                const bool there = r < rows && at < s->length;
+                *packed = there ? (uint8_t)w[r * n + g / per * s->length + at] : 0;
+            }
 }
 
 static void dot(const trit_dot_shape *s, const uint8_t *packed, const uint8_t *x, int64_t width,

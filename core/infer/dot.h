@@ -17,7 +17,7 @@
  *   V16  64 rows x 4 k in 64 bytes, 16 lanes, alike; the field of rows 48 + lane holds w itself in
  *        two's complement, codes of missing k are 0                          (vnni64)
  *   S16  16 rows x 4 k in 64 bytes, w as signed bytes
- *                                                                     (vnni16, vnni32, vnni64x)
+ *                                                             (avx2n, vnni16, vnni32, vnni64x)
  */
 #ifndef TRIT_INFER_DOT_H
 #define TRIT_INFER_DOT_H
@@ -37,6 +37,7 @@ typedef struct {
     int64_t max_rows;        /* 0: any; more are for another set */
     int64_t max_k;           /* numbers under a pixel it is meant for; no partial sum overflows */
     bool sums;               /* wants the sums of x under every pixel                             */
+    bool for_conv;           /* weights are expanded, which pays for many pixels only             */
     size_t scratch;          /* bytes                                                             */
     bool (*supported)(void); /* at the instruction-set level in force, on this processor */
     size_t block_bytes;      /* of one block, per group */
@@ -49,12 +50,16 @@ typedef struct {
 
 /* THE list: all sets, slowest first, then NULL.  The generic set is the specification. */
 extern const trit_dot_set *const trit_dot_sets[];
-extern const trit_dot_set trit_dot_generic, trit_dot_avx2, trit_dot_vnni64, trit_dot_vnni64x,
-    trit_dot_vnni32, trit_dot_vnni16;
+extern const trit_dot_set trit_dot_generic, trit_dot_avx2, trit_dot_avx2n, trit_dot_vnni64,
+    trit_dot_vnni64x, trit_dot_vnni32, trit_dot_vnni16;
 
 /* The fastest supported set for so many rows of k numbers. */
 const trit_dot_set *trit_dot_choose(int64_t rows, int64_t k);
+const trit_dot_set *trit_dot_choose_conv(int64_t rows, int64_t k); /* many pixels are meant */
 
 void trit_dot_pack_v8(const trit_dot_shape *s, const int8_t *w, int64_t rows, uint8_t *packed);
+/* S16 in blocks of `block` rows. */
+void trit_dot_pack_s16(const trit_dot_shape *s, const int8_t *w, int64_t rows, int64_t block,
+                       uint8_t *packed);
 
 #endif

@@ -3,6 +3,7 @@
  * would refuse is never made.
  */
 #include <stdlib.h>
+#define XXH_INLINE_ALL /* no library to link */
 #include <xxhash.h>
 
 #include "infer/format.h"

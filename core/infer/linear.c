@@ -1,96 +1,125 @@
 /*
- * linear.c - a packed linear layer by itself: float vectors in and out, 8-bit integers in between.
+ * linear.c - a packed linear layer by itself: float vectors in and out.
  *
- *   q = round(127 x / max|x|) + 128      y[r] = scale[r] max|x| / 127 (acc[r] - 128 sum_k w[r][k])
+ * bits 8: x is rounded to 255 steps of its own range, integers in between (linear_set.h):
  *
- * with acc exact: the only error is that of rounding x to 255 steps.  Bit-exact across instruction
- * sets.  Weights stay packed, 2 bits each on the sets that linear layers take.
+ *   q = round(127 x / max|x|)      y[r] = scale[r] max|x| / 127 sum_k w[r][k] q[k]
+ *
+ * with exact sums: the only error is that of rounding x; the same bits on every instruction set.
+ * bits 0: x as it is, by lookups (lookup.h).  Weights stay packed, about 2 bits each, either way.
  */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "infer/dot.h"
-#include "infer/finish.h"
+#include "infer/linear_set.h"
+#include "infer/lookup.h"
 #include "trit/infer.h"
 
-#define ZERO    128
-#define STEPS   127.0f
-#define SLACK   64 /* bytes behind a row of x that the last group may read */
-#define UNITS   64 /* wanted: enough to share, few enough to start quickly */
-#define COLUMNS 64 /* vectors worked on together */
+#define UNITS 64 /* wanted: enough to share, few enough to start quickly */
 
 struct trit_linear {
-    int64_t rows, K, pitch; /* pitch: bytes from vector to vector */
-    const trit_dot_set *set;
-    trit_dot_shape shape;
-    int32_t *offset;
-    int64_t blocks, share; /* blocks of rows; of one unit */
-    size_t block_bytes, packed_bytes, vector_bytes;
-    uint8_t *packed;
-    float *scale;    /* [rows] */
-    int32_t *weight; /* [rows]: 128 sum of w */
-    uint8_t *q;      /* [COLUMNS][pitch] */
-    int32_t sums[COLUMNS];
-    float step[COLUMNS];
+    int64_t rows, K;
+    int bits;
+    trit_lookup lookup; /* bits 0 */
+    const trit_linear_set *set;
+    trit_linear_job job;   /* all but y */
+    int64_t blocks, share; /* blocks of rows; of one unit, a pair at least */
+    size_t packed_bytes, scale_bytes, q_bytes;
+    uint8_t *packed, *u;
+    int8_t *q;
+    float *scale;
+    int32_t *weight;
+    int32_t sums[LINEAR_COLUMNS];
+    float step[LINEAR_COLUMNS];
 };
 
 typedef struct {
     trit_linear *l;
-    int64_t n;
-    float *y;
-} job;
+    trit_linear_job job;
+    const float *x;
+} work;
 
-static size_t rounded(size_t n) { return (n + 63) / 64 * 64; }
+static const trit_linear_set *choose(int64_t K) {
+    const trit_linear_set *best = &trit_linear_generic;
+    for (int i = 1; trit_linear_sets[i]; i++)
+        if (trit_linear_sets[i]->supported() && K <= trit_linear_sets[i]->max_k)
+            best = trit_linear_sets[i];
+    return best;
+}
+
+/* Codes of one row into its field; what is not there stays code 1. */
+static void pack_row(trit_linear *l, int64_t row, const int8_t *w) {
+    const int64_t r = row % l->set->block, lanes = l->set->lanes;
+    const int shift = (int)(r / lanes * 2);
+    uint8_t *to = l->packed + (size_t)(row / l->set->block) * l->job.block_bytes + r % lanes * 4;
+    for (int64_t k = 0; k < l->K; k++) {
+        l->weight[row] += w[k];
+        uint8_t *byte = to + k / 4 * l->set->block + k % 4;
+        *byte = (uint8_t)((*byte & ~(3u << shift)) | (unsigned)(w[k] + 1) << shift);
+    }
+}
 
 static trit_status fill(trit_linear *l, const uint8_t *codes, const float *scale, int64_t scales) {
-    const int64_t row = trit_t2_bytes(l->K), block = l->set->block;
-    int8_t *w = malloc((size_t)(block * l->K));
+    int8_t *w = malloc((size_t)l->K);
     if (!w) return trit_fail(TRIT_ERR_MEM, "linear: out of memory");
-    for (int64_t b = 0; b < l->blocks; b++) {
-        const int64_t first = b * block, n = l->rows - first < block ? l->rows - first : block;
-        for (int64_t r = 0; r < n; r++) {
-            int32_t sum = 0;
-            trit_t2_unpack(codes + (first + r) * row, l->K, w + r * l->K);
-            for (int64_t k = 0; k < l->K; k++) sum += w[r * l->K + k];
-            l->weight[first + r] = ZERO * sum;
-            l->scale[first + r] = scale[scales > 1 ? first + r : 0];
-        }
-        l->set->pack(&l->shape, w, n, l->packed + (size_t)b * l->block_bytes);
+    memset(l->packed, 0x55, l->packed_bytes);
+    memset(l->scale, 0, l->scale_bytes);
+    memset(l->weight, 0, l->scale_bytes);
+    memset(l->q, 0, l->q_bytes);
+    memset(l->u, 128, l->q_bytes);
+    for (int64_t r = 0; r < l->rows; r++) {
+        trit_t2_unpack(codes + r * trit_t2_bytes(l->K), l->K, w);
+        pack_row(l, r, w);
+        l->scale[r] = scale[scales > 1 ? r : 0];
     }
     free(w);
     return TRIT_OK;
 }
 
+static trit_status new_integer(trit_linear *l, const uint8_t *codes, const float *scale,
+                               int64_t scales) {
+    const int64_t groups = (l->K + 3) / 4;
+    l->set = choose(l->K);
+    l->blocks = (l->rows + l->set->block - 1) / l->set->block;
+    l->share = (l->blocks + 2 * UNITS - 1) / (2 * UNITS) * 2;
+    l->job = (trit_linear_job){.rows = l->rows,
+                               .groups = groups,
+                               .block_bytes = (size_t)(groups * l->set->block),
+                               .pitch = (4 * groups + 63) / 64 * 64 + 64}; /* apart in cache sets */
+    l->packed_bytes = (size_t)l->blocks * l->job.block_bytes;
+    l->scale_bytes = (size_t)(l->blocks * l->set->block) * sizeof *l->scale;
+    l->q_bytes = (size_t)(LINEAR_COLUMNS * l->job.pitch);
+    l->packed = trit_alloc(l->packed_bytes);
+    l->scale = trit_alloc(l->scale_bytes);
+    l->weight = trit_alloc(l->scale_bytes);
+    l->q = trit_alloc(l->q_bytes);
+    l->u = trit_alloc(l->q_bytes);
+    if (!l->packed || !l->scale || !l->weight || !l->q || !l->u) return TRIT_ERR_MEM;
+    l->job.packed = l->packed;
+    l->job.scale = l->scale;
+    l->job.weight = l->weight;
+    l->job.q = l->q;
+    l->job.u = l->u;
+    l->job.sums = l->sums;
+    l->job.step = l->step;
+    return fill(l, codes, scale, scales);
+}
+
 trit_status trit_linear_new(const uint8_t *codes, int64_t rows, int64_t K, const float *scale,
-                            int64_t scales, trit_linear **out) {
+                            int64_t scales, int bits, trit_linear **out) {
     if (rows < 1 || K < 1 || rows > 1 << 24 || K > 1 << 22 || (scales != 1 && scales != rows))
         return trit_fail(TRIT_ERR_SHAPE, "linear: %lld rows of %lld codes with %lld scales",
                          (long long)rows, (long long)K, (long long)scales);
+    if (bits != 0 && bits != 8)
+        return trit_fail(TRIT_ERR_ARG, "linear: vectors of %d bits; 0 (float) or 8 are possible",
+                         bits);
     trit_linear *l = calloc(1, sizeof *l);
     if (!l) return trit_fail(TRIT_ERR_MEM, "linear: out of memory");
     l->rows = rows;
     l->K = K;
-    l->set = trit_dot_choose(rows, K);
-    l->pitch = (int64_t)rounded((size_t)K + SLACK) + 64; /* not a power of two: cache sets */
-    l->shape = (trit_dot_shape){1, K, (K + 3) / 4, NULL, l->pitch, 0};
-    l->blocks = (rows + l->set->block - 1) / l->set->block;
-    l->share = (l->blocks + UNITS - 1) / UNITS;
-    l->block_bytes = rounded((size_t)l->shape.groups * l->set->block_bytes);
-    l->packed_bytes = (size_t)l->blocks * l->block_bytes;
-    l->vector_bytes = (size_t)rows * sizeof(float);
-    l->offset = malloc((size_t)l->shape.groups * sizeof *l->offset);
-    l->packed = trit_alloc(l->packed_bytes);
-    l->scale = trit_alloc(l->vector_bytes);
-    l->weight = trit_alloc(l->vector_bytes);
-    l->q = trit_alloc((size_t)(COLUMNS * l->pitch));
-    trit_status status = TRIT_ERR_MEM;
-    if (l->offset && l->packed && l->scale && l->weight && l->q) {
-        for (int64_t g = 0; g < l->shape.groups; g++) l->offset[g] = (int32_t)(4 * g);
-        l->shape.offset = l->offset;
-        memset(l->q, 0, (size_t)(COLUMNS * l->pitch));
-        status = fill(l, codes, scale, scales);
-    }
+    l->bits = bits;
+    const trit_status status = bits ? new_integer(l, codes, scale, scales)
+                                    : trit_lookup_new(&l->lookup, codes, rows, K, scale, scales);
     if (status == TRIT_OK)
         *out = l;
     else
@@ -100,51 +129,51 @@ trit_status trit_linear_new(const uint8_t *codes, int64_t rows, int64_t K, const
 
 void trit_linear_close(trit_linear *l) {
     if (!l) return;
-    free(l->offset);
+    trit_lookup_close(&l->lookup);
     trit_free(l->packed, l->packed_bytes);
-    trit_free(l->scale, l->vector_bytes);
-    trit_free(l->weight, l->vector_bytes);
-    trit_free(l->q, (size_t)(COLUMNS * l->pitch));
+    trit_free(l->scale, l->scale_bytes);
+    trit_free(l->weight, l->scale_bytes);
+    trit_free(l->q, l->q_bytes);
+    trit_free(l->u, l->q_bytes);
     free(l);
 }
 
-size_t trit_linear_bytes(const trit_linear *l) { return l->packed_bytes; }
-const char *trit_linear_kernels(const trit_linear *l) { return l->set->name; }
+size_t trit_linear_bytes(const trit_linear *l) {
+    return l->bits ? l->packed_bytes : l->lookup.packed_bytes;
+}
 
-static void quantize(trit_linear *l, int64_t column, const float *x) {
-    uint8_t *q = l->q + column * l->pitch;
-    float most;
-    trit_finish()->largest(l->K, x, &most);
-    l->step[column] = most / STEPS;
-    trit_finish()->quantize(l->K, x, most > 0 ? STEPS / most : 0.0f, ZERO, 255.0f, q);
-    if (l->set->sums) trit_finish()->pixel_sums(1, l->pitch, l->K, q, &l->sums[column]);
+const char *trit_linear_kernels(const trit_linear *l) {
+    return l->bits ? l->set->name : l->lookup.kernels->name;
+}
+
+static void quantize_vector(void *context, int64_t c, int worker) {
+    (void)worker;
+    static void (*const kernels[])(int64_t, const float *, int8_t *, uint8_t *, int32_t *,
+                                   float *) = {
+        trit_linear_quantize_generic, trit_linear_quantize_avx2, trit_linear_quantize_avx512};
+    const work *w = context;
+    trit_linear *l = w->l;
+    const int64_t at = c * l->job.pitch;
+    kernels[trit_isa_level()](l->K, w->x + c * l->K, l->q + at, l->u + at, &l->sums[c],
+                              &l->step[c]);
 }
 
 static void rows_unit(void *context, int64_t unit, int worker) {
-    const job *j = context;
-    trit_linear *l = j->l;
-    const int64_t block = l->set->block;
-    int32_t *acc = trit_scratch(worker);
-    void *scratch =
-        (uint8_t *)trit_scratch(worker) + rounded((size_t)(COLUMNS * block) * sizeof *acc);
-    for (int64_t b = unit * l->share; b < (unit + 1) * l->share && b < l->blocks; b++) {
-        const int64_t first = b * block, rows = l->rows - first < block ? l->rows - first : block;
-        l->set->dot(&l->shape, l->packed + (size_t)b * l->block_bytes, l->q, j->n, 1, l->sums, acc,
-                    scratch);
-        for (int64_t c = 0; c < j->n; c++)
-            for (int64_t r = 0; r < rows; r++)
-                j->y[c * l->rows + first + r] = (float)(acc[c * block + r] - l->weight[first + r]) *
-                                                (l->scale[first + r] * l->step[c]);
-    }
+    const work *w = context;
+    const int64_t first = unit * w->l->share, end = first + w->l->share;
+    w->l->set->run(&w->job, first, end < w->l->blocks ? end : w->l->blocks, trit_scratch(worker));
 }
 
 trit_status trit_linear_run(trit_linear *l, int64_t n, const float *x, float *y) {
-    const size_t acc = rounded((size_t)(COLUMNS * l->set->block) * sizeof(int32_t));
-    TRIT_TRY(trit_scratch_reserve(acc + rounded(l->set->scratch)));
-    for (int64_t c = 0; c < n; c += COLUMNS) {
-        job j = {l, n - c < COLUMNS ? n - c : COLUMNS, y + c * l->rows};
-        for (int64_t i = 0; i < j.n; i++) quantize(l, i, x + (c + i) * l->K);
-        trit_parallel((l->blocks + l->share - 1) / l->share, rows_unit, &j);
+    if (!l->bits) return trit_lookup_run(&l->lookup, n, x, y);
+    const size_t sums = (size_t)(LINEAR_COLUMNS * l->set->block) * sizeof(int32_t);
+    TRIT_TRY(trit_scratch_reserve(l->set->scratch + sums));
+    for (int64_t c = 0; c < n; c += LINEAR_COLUMNS) {
+        work w = {l, l->job, x + c * l->K};
+        w.job.n = n - c < LINEAR_COLUMNS ? n - c : LINEAR_COLUMNS;
+        w.job.y = y + c * l->rows;
+        trit_parallel(w.job.n, quantize_vector, &w);
+        trit_parallel((l->blocks + l->share - 1) / l->share, rows_unit, &w);
     }
     return TRIT_OK;
 }

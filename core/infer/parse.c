@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#define XXH_INLINE_ALL /* no library to link */
 #include <xxhash.h>
 
 #include "infer/format.h"

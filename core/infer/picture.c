@@ -4,7 +4,6 @@
  * The same steps as the test images of a data set: shorter side to `resize`, centre cut out,
  * (pixel / 255 - mean) / std.
  */
-#include <math.h>
 #include <stdlib.h>
 
 #include "data/augment.h"
@@ -39,25 +38,6 @@ trit_status trit_model_picture(const trit_model *m, const char *path, float *x) 
     trit_image_free(&image);
     trit_reader_close(&reader);
     return status;
-}
-
-void trit_guess_top(const trit_model *m, const float *logits, int k, trit_guess *top) {
-    const trit_graph *g = trit_model_graph(m);
-    double most = -INFINITY, sum = 0;
-    for (int64_t c = 0; c < g->classes; c++) most = fmax(most, (double)logits[c]);
-    for (int64_t c = 0; c < g->classes; c++) sum += exp((double)logits[c] - most);
-    for (int i = 0; i < k; i++) {
-        int64_t best = -1; /* the greatest that stands behind the one before it */
-        for (int64_t c = 0; c < g->classes; c++) {
-            const bool taken =
-                i > 0 && (logits[c] > logits[top[i - 1].class] ||
-                          (logits[c] == logits[top[i - 1].class] && c <= top[i - 1].class));
-            if (!taken && (best < 0 || logits[c] > logits[best])) best = c;
-        }
-        if (best < 0) best = 0; /* more asked for than there are, or NaN */
-        top[i] = (trit_guess){best, g->class_names[best],
-                              (float)(exp((double)logits[best] - most) / sum)};
-    }
 }
 
 trit_status trit_classify_file(trit_runner *r, const char *path, int k, trit_guess *top) {

@@ -1,25 +1,63 @@
 /*
- * run_float.c - the exact path: float32 activations, the convolutions of trit/conv.h.
+ * run_float.c - the exact path: float32 activations.
  *
- * Codes, scales and gain are multiplied out once, on loading; what follows a convolution - bias,
- * the value added, the clamp - is one pass over its result.  Differences to the training graph
- * are those of folding batch norm: some units of the last place.
+ * Three ways to a convolution, chosen once, on loading:
+ *
+ *   table     ternary weights, by tables of sums (tables.h); scale, bias, what is added and the
+ *             clamp are fused.  Weights stay packed, 2.7 bits each.  Order of summation: see
+ *             table_conv.c; the same bits on every instruction set
+ *   columns   ternary weights where Winograd's saved multiplications outweigh that (3x3 kernels
+ *             with transformed weights that stay in cache), or with channel groups: packed weights,
+ *             2 bits each, become numbers just before trit_conv_forward
+ *   numbers   weights stored as float: trit_conv_forward
+ *
+ * After the last two bias, the value added and the clamp are one pass over the result.  Sums there
+ * have the order of the algorithm that trit/conv.h takes.  Differences to the training graph are
+ * those of folding batch norm and of these orders: some units of the last place.
  */
 #include <math.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "infer/columns.h"
 #include "infer/runner.h"
+#include "infer/tables.h"
 #include "kernels/kernels.h"
 #include "trit/conv.h"
 
 #define FINISH_NUMBERS 16384 /* numbers of one unit of the pass after a convolution: 64 KiB */
+#define POOL_ROWS      8     /* of one unit */
+#define CACHED_VALUES  ((int64_t)2 << 20)   /* bytes */
+#define CACHED_WEIGHTS ((int64_t)128 * 128) /* channels in times out: see choose() */
+
+typedef enum { WAY_NONE, WAY_TABLE, WAY_COLUMNS, WAY_NUMBERS } way;
 
 typedef struct {
-    float *weights;    /* all convs' [R][S][C/groups][K] */
-    float **w, **bias; /* per node */
-    float *vectors;    /* biases, zeros where a node has none */
+    way way;
+    trit_table_conv table;
+    trit_columns columns;
+    float *numbers;
+    float *bias; /* zeros where a node has none */
+} prepared;
+
+typedef struct {
+    int64_t images; /* taken through the network together */
+    prepared *nodes;
+    uint8_t *weights; /* all packed weights and numbers */
+    float *vectors;   /* biases, scales, offsets */
+    size_t values_bytes, unpacked_bytes, frame_bytes, scratch;
+    size_t lane_bytes; /* of these but scratch */
+    int64_t lanes;     /* groups of images at a time */
+    bool warm;         /* a whole group has run: scratch has its size */
 } state;
+
+/* Memory of the images that are taken through the network together. */
+typedef struct {
+    uint8_t *values;
+    float *unpacked; /* the columns at work */
+    float *frame;    /* the image at work by tables */
+} lane;
 
 typedef struct {
     const trit_node *d;
@@ -29,11 +67,25 @@ typedef struct {
     int64_t unit; /* pixels of one unit */
 } job;
 
-static size_t value_bytes(const trit_runner *r, int64_t v) {
-    const trit_graph *g = r->graph;
+static size_t line(size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+/* Of one image. */
+static size_t value_bytes(const trit_graph *g, int64_t v) {
     const trit_node *d = v ? &g->nodes[v - 1] : NULL;
     if (!d || v == g->n) return 0; /* the caller's memory */
-    return (size_t)(r->batch * d->K * d->P * d->Q) * sizeof(float);
+    return (size_t)(d->K * d->P * d->Q) * sizeof(float);
+}
+
+/* Images taken through the network together: as many as keep its values in cache. */
+static void plan_images(trit_runner *r, state *s) {
+    const trit_graph *g = r->graph;
+    trit_plan_lives(g, r->spans);
+    for (int64_t v = 0; v <= g->n; v++) r->spans[v].bytes = value_bytes(g, v);
+    const int64_t one = (int64_t)trit_plan_spans(r->spans, g->n + 1) + 1;
+    s->images = one > CACHED_VALUES ? 1 : CACHED_VALUES / one;
+    if (s->images > r->batch) s->images = r->batch;
+    for (int64_t v = 0; v <= g->n; v++) r->spans[v].bytes *= (size_t)s->images;
+    s->values_bytes = line(trit_plan_spans(r->spans, g->n + 1));
 }
 
 static void release(trit_runner *r) {
@@ -41,48 +93,124 @@ static void release(trit_runner *r) {
     if (!s) return;
     trit_free(s->weights, r->weight_bytes);
     trit_free(s->vectors, r->vector_bytes);
-    free(s->w);
-    free(s->bias);
+    free(s->nodes);
     free(s);
     r->state = NULL;
 }
 
+static trit_conv_geom geometry(const trit_node *d, int64_t images) {
+    return (trit_conv_geom){.N = images,
+                            .H = d->H,
+                            .W = d->W,
+                            .C = d->C,
+                            .K = d->K,
+                            .R = d->R,
+                            .S = d->S,
+                            .P = d->P,
+                            .Q = d->Q,
+                            .stride_h = d->stride_h,
+                            .stride_w = d->stride_w,
+                            .pad_h = d->pad_h,
+                            .pad_w = d->pad_w,
+                            .dil_h = d->dil_h,
+                            .dil_w = d->dil_w,
+                            .G = d->groups};
+}
+
+/*
+ * Winograd's 36 floats for 9 weights must stay in cache, and what one thread transforms all read.
+ * Of a table's time it takes 0.6 with 64 channels; with 128, 0.75 on one thread and 1.3 on two;
+ * with more it loses everywhere (ResNet-18, one image, Xeon with AVX-512).
+ */
+static way choose(int64_t images, const trit_node *d) {
+    const trit_conv_mode mode = trit_conv_get_mode();
+    if (d->kind != TRIT_NODE_CONV) return WAY_NONE;
+    if (d->weight == TRIT_WEIGHT_FLOAT) return WAY_NUMBERS;
+    if (!trit_table_fits(d)) return WAY_COLUMNS;
+    if (mode == TRIT_CONV_EXACT) return WAY_TABLE;
+    if (mode != TRIT_CONV_AUTO) return WAY_COLUMNS;
+    const trit_conv_geom g = geometry(d, images);
+    const bool winograd = !strcmp(trit_conv_algorithm(&g, 'f'), "winograd");
+    return winograd && d->C * d->K <= CACHED_WEIGHTS ? WAY_COLUMNS : WAY_TABLE;
+}
+
+/* What a node takes: bytes of weights and vectors, and of memory that all share. */
+static void plan_node(trit_runner *r, state *s, int64_t i) {
+    const trit_node *d = &r->graph->nodes[i];
+    prepared *p = &s->nodes[i];
+    const size_t numbers = (size_t)trit_node_weights(d) * sizeof(float);
+    size_t weights = 0, vectors = (size_t)d->K, frame = 0, unpacked = 0, scratch = 0;
+    p->way = choose(s->images, d);
+    if (p->way == WAY_TABLE) {
+        trit_table_plan(d, &p->table);
+        weights = trit_table_code_bytes(&p->table);
+        vectors = trit_table_numbers(&p->table);
+        frame = (size_t)p->table.frame * sizeof(float);
+        scratch = trit_table_scratch(&p->table);
+    } else if (p->way == WAY_COLUMNS) {
+        weights = trit_columns_code_bytes(d);
+        vectors += trit_columns_numbers(d);
+        unpacked = numbers;
+    } else if (p->way == WAY_NUMBERS)
+        weights = numbers;
+    r->weight_bytes += line(weights);
+    r->weighs[i] = line(weights);
+    r->vector_bytes += vectors * sizeof(float);
+    if (frame > s->frame_bytes) s->frame_bytes = frame;
+    if (unpacked > s->unpacked_bytes) s->unpacked_bytes = unpacked;
+    if (scratch > s->scratch) s->scratch = scratch;
+}
+
 static trit_status fill(trit_runner *r, state *s) {
-    float *w = s->weights, *v = s->vectors;
+    uint8_t *w = s->weights;
+    float *v = s->vectors;
     for (int64_t i = 0; i < r->graph->n; i++) {
         const trit_node *d = &r->graph->nodes[i];
-        if (d->kind == TRIT_NODE_CONV) {
-            s->w[i] = w;
-            TRIT_TRY(trit_node_floats(d, w));
-            w += trit_node_weights(d);
+        prepared *p = &s->nodes[i];
+        if (p->way == WAY_TABLE) {
+            TRIT_TRY(trit_table_pack(d, &p->table, w, v));
+            w += line(trit_table_code_bytes(&p->table));
+            v += trit_table_numbers(&p->table);
+            continue;
         }
-        s->bias[i] = v;
+        p->bias = v;
         for (int64_t k = 0; k < d->K; k++) *v++ = d->bias ? d->bias[k] : 0;
+        if (p->way == WAY_COLUMNS) {
+            trit_columns_pack(d, &p->columns, w, v);
+            w += line(trit_columns_code_bytes(d));
+            v += trit_columns_numbers(d);
+        } else if (p->way == WAY_NUMBERS) {
+            p->numbers = (float *)(void *)w;
+            TRIT_TRY(trit_node_floats(d, p->numbers));
+            w += line((size_t)trit_node_weights(d) * sizeof *p->numbers);
+        }
     }
     return TRIT_OK;
+}
+
+static bool allocate(trit_runner *r, state *s) {
+    s->weights = trit_alloc(r->weight_bytes);
+    s->vectors = trit_alloc(r->vector_bytes);
+    r->arena = trit_alloc(r->arena_bytes);
+    return s->weights && s->vectors && r->arena;
 }
 
 static trit_status prepare(trit_runner *r) {
     const trit_graph *g = r->graph;
     state *s = r->state = calloc(1, sizeof *s);
     if (!s) return trit_fail(TRIT_ERR_MEM, "runner: out of memory");
-    for (int64_t i = 0; i < g->n; i++) {
-        r->weight_bytes += (size_t)trit_node_weights(&g->nodes[i]) * sizeof(float);
-        r->vector_bytes += (size_t)g->nodes[i].K * sizeof(float);
-    }
-    trit_plan_lives(g, r->spans);
-    for (int64_t v = 0; v <= g->n; v++) r->spans[v].bytes = value_bytes(r, v);
-    r->arena_bytes = trit_plan_spans(r->spans, g->n + 1);
-    s->w = calloc((size_t)g->n, sizeof *s->w);
-    s->bias = calloc((size_t)g->n, sizeof *s->bias);
-    s->weights = trit_alloc(r->weight_bytes);
-    s->vectors = trit_alloc(r->vector_bytes);
-    r->arena = trit_alloc(r->arena_bytes);
-    if (!s->w || !s->bias || !s->weights || !s->vectors || !r->arena)
-        return trit_fail_within(TRIT_ERR_MEM, "runner");
+    s->nodes = calloc((size_t)g->n, sizeof *s->nodes);
+    if (!s->nodes) return trit_fail(TRIT_ERR_MEM, "runner: out of memory");
+    plan_images(r, s);
+    for (int64_t i = 0; i < g->n; i++) plan_node(r, s, i);
+    const int64_t groups = (r->batch + s->images - 1) / s->images;
+    s->lanes = groups < trit_threads() ? groups : trit_threads();
+    s->lane_bytes = s->values_bytes + line(s->unpacked_bytes) + line(s->frame_bytes);
+    r->arena_bytes = (size_t)s->lanes * s->lane_bytes;
+    if (!allocate(r, s)) return trit_fail_within(TRIT_ERR_MEM, "runner");
     TRIT_TRY(fill(r, s));
     snprintf(r->kernels, sizeof r->kernels, "float %s", trit_isa_name(trit_isa_level()));
-    return TRIT_OK;
+    return trit_scratch_reserve(s->scratch);
 }
 
 static void finish_unit(void *context, int64_t unit, int worker) {
@@ -103,24 +231,28 @@ static void finish(job *j) {
     trit_parallel((j->rows + j->unit - 1) / j->unit, finish_unit, j);
 }
 
-static void pool_image(void *context, int64_t n, int worker) {
+/* POOL_ROWS rows of an image's results: the image begins where their first window does. */
+static void pool_band(void *context, int64_t unit, int worker) {
     (void)worker;
     const job *j = context;
     const trit_node *d = j->d;
-    const trit_pool_geom g = {.H = d->H,
+    const int64_t bands = (d->P + POOL_ROWS - 1) / POOL_ROWS, n = unit / bands;
+    const int64_t p = unit % bands * POOL_ROWS, top = p * d->stride_h - d->pad_h;
+    const int64_t first = top > 0 ? top : 0;
+    const trit_pool_geom g = {.H = d->H - first,
                               .W = d->W,
                               .C = d->C,
-                              .P = d->P,
+                              .P = d->P - p < POOL_ROWS ? d->P - p : POOL_ROWS,
                               .Q = d->Q,
                               .R = d->R,
                               .S = d->S,
                               .stride_h = d->stride_h,
                               .stride_w = d->stride_w,
-                              .pad_h = d->pad_h,
+                              .pad_h = first - top,
                               .pad_w = d->pad_w,
                               .count_pad = d->count_pad};
-    const float *x = j->a + n * d->H * d->W * d->C;
-    float *y = j->y + n * d->P * d->Q * d->K;
+    const float *x = j->a + (n * d->H + first) * d->W * d->C;
+    float *y = j->y + (n * d->P + p) * d->Q * d->K;
     if (d->kind == TRIT_NODE_MAX_POOL)
         trit_kernels()->pool_max(&g, x, y);
     else
@@ -140,59 +272,118 @@ static void shortcut_image(void *context, int64_t n, int worker) {
         }
 }
 
-static trit_status run_conv(const trit_runner *r, int64_t i, int64_t n, job *j) {
+static lane lane_of(const trit_runner *r, int64_t i) {
+    const state *s = r->state;
+    uint8_t *values = r->arena + (size_t)i * s->lane_bytes, *unpacked = values + s->values_bytes;
+    return (lane){values, (float *)(void *)unpacked,
+                  (float *)(void *)(unpacked + line(s->unpacked_bytes))};
+}
+
+static trit_status run_conv(const trit_runner *r, const lane *l, int64_t i, int64_t n, job *j) {
     const state *s = r->state;
     const trit_node *d = j->d;
-    const trit_conv_geom g = {.N = n,
-                              .H = d->H,
-                              .W = d->W,
-                              .C = d->C,
-                              .K = d->K,
-                              .R = d->R,
-                              .S = d->S,
-                              .P = d->P,
-                              .Q = d->Q,
-                              .stride_h = d->stride_h,
-                              .stride_w = d->stride_w,
-                              .pad_h = d->pad_h,
-                              .pad_w = d->pad_w,
-                              .dil_h = d->dil_h,
-                              .dil_w = d->dil_w,
-                              .G = d->groups};
-    TRIT_TRY(trit_conv_forward(&g, j->a, s->w[i], j->y, NULL));
+    const prepared *p = &s->nodes[i];
+    if (p->way == WAY_TABLE) {
+        const int64_t in = d->H * d->W * d->C, out = d->P * d->Q * d->K;
+        TRIT_TRY(trit_scratch_reserve(s->scratch));
+        for (int64_t m = 0; m < n; m++)
+            trit_table_run(d, &p->table, j->a + m * in, l->frame, j->b ? j->b + m * out : NULL,
+                           j->y + m * out);
+        return TRIT_OK;
+    }
+    const trit_conv_geom g = geometry(d, n);
+    if (p->way == WAY_COLUMNS) trit_columns_unpack(&p->columns, l->unpacked);
+    const float *w = p->way == WAY_COLUMNS ? l->unpacked : p->numbers;
+    TRIT_TRY(trit_conv_forward(&g, j->a, w, j->y, NULL));
     j->a = NULL;
     finish(j);
     return TRIT_OK;
 }
 
-static trit_status run_node(trit_runner *r, int64_t i, int64_t n, job *j) {
-    (void)r;
+static trit_status run_node(const trit_runner *r, const lane *l, int64_t i, int64_t n, job *j) {
     switch (j->d->kind) {
-    case TRIT_NODE_CONV: return run_conv(r, i, n, j);
+    case TRIT_NODE_CONV: return run_conv(r, l, i, n, j);
     case TRIT_NODE_MAX_POOL:
-    case TRIT_NODE_AVG_POOL: trit_parallel(n, pool_image, j); break;
+    case TRIT_NODE_AVG_POOL:
+        trit_parallel(n * ((j->d->P + POOL_ROWS - 1) / POOL_ROWS), pool_band, j);
+        break;
     case TRIT_NODE_SHORTCUT: trit_parallel(n, shortcut_image, j); break;
     case TRIT_NODE_POINTWISE: finish(j); break;
     }
     return TRIT_OK;
 }
 
-static trit_status run(trit_runner *r, int64_t n, const float *x, float *y) {
+/* A value's numbers in a lane; the input is the caller's. */
+static const float *value(const trit_runner *r, const lane *l, int64_t v, const float *x) {
+    return v ? (const float *)(void *)(l->values + r->spans[v].offset) : x;
+}
+
+/* At most s->images in one lane. */
+static trit_status run_lane(trit_runner *r, const lane *l, int64_t n, const float *x, float *y) {
     const trit_graph *g = r->graph;
     const state *s = r->state;
     trit_runner_note(r, 0, x, n * g->C * g->H * g->W);
     for (int64_t i = 0; i < g->n; i++) {
         const trit_node *d = &g->nodes[i];
         const double began = r->seconds ? trit_now() : 0;
-        job j = {.d = d, .bias = s->bias[i], .rows = n * d->P * d->Q};
-        j.a = d->a ? (const float *)(void *)(r->arena + r->spans[d->a].offset) : x;
-        if (d->b >= 0) j.b = d->b ? (const float *)(void *)(r->arena + r->spans[d->b].offset) : x;
-        j.y = i + 1 < g->n ? (float *)(void *)(r->arena + r->spans[i + 1].offset) : y;
-        TRIT_TRY(run_node(r, i, n, &j));
+        job j = {.d = d, .bias = s->nodes[i].bias, .rows = n * d->P * d->Q};
+        j.a = value(r, l, d->a, x);
+        if (d->b >= 0) j.b = value(r, l, d->b, x);
+        j.y = i + 1 < g->n ? (float *)(void *)(l->values + r->spans[i + 1].offset) : y;
+        TRIT_TRY(run_node(r, l, i, n, &j));
         trit_runner_note(r, i + 1, j.y, n * d->K * d->P * d->Q);
         if (r->seconds) r->seconds[i] += trit_now() - began;
     }
     return TRIT_OK;
+}
+
+typedef struct {
+    trit_runner *r;
+    const float *x;
+    float *y;
+    atomic_int failed;
+} groups;
+
+/* A whole group of images by one thread: what it starts runs on that thread alone. */
+static void run_group(void *context, int64_t group, int worker) {
+    groups *q = context;
+    const trit_graph *g = q->r->graph;
+    const state *s = q->r->state;
+    const lane l = lane_of(q->r, worker);
+    const int64_t first = group * s->images;
+    if (run_lane(q->r, &l, s->images, q->x + first * g->C * g->H * g->W,
+                 q->y + first * g->classes) != TRIT_OK)
+        atomic_store(&q->failed, 1);
+}
+
+/* Groups of images one after the other, by all threads together. */
+static trit_status run_in_turns(trit_runner *r, int64_t n, const float *x, float *y) {
+    const trit_graph *g = r->graph;
+    state *s = r->state;
+    const lane l = lane_of(r, 0);
+    for (int64_t i = 0; i < n; i += s->images)
+        TRIT_TRY(run_lane(r, &l, n - i < s->images ? n - i : s->images, x + i * g->C * g->H * g->W,
+                          y + i * g->classes));
+    if (n >= s->images) s->warm = true;
+    return TRIT_OK;
+}
+
+/*
+ * A group for every thread at a time, as long as there are some: threads then share nothing but
+ * weights.  Once groups went in turns before, so that scratch has its size; what is left over goes
+ * in turns, too, as do observed and measured runs.
+ */
+static trit_status run(trit_runner *r, int64_t n, const float *x, float *y) {
+    const trit_graph *g = r->graph;
+    const state *s = r->state;
+    const int64_t lanes = trit_threads(), shared = n / s->images / lanes * lanes;
+    if (!s->warm || lanes < 2 || lanes > s->lanes || r->least || r->seconds || r->watch)
+        return run_in_turns(r, n, x, y);
+    groups q = {.r = r, .x = x, .y = y};
+    trit_parallel(shared, run_group, &q);
+    if (atomic_load(&q.failed)) return run_in_turns(r, n, x, y); /* says why on this thread */
+    const int64_t done = shared * s->images;
+    return run_in_turns(r, n - done, x + done * g->C * g->H * g->W, y + done * g->classes);
 }
 
 const trit_engine trit_engine_float = {"float", prepare, run, release};

@@ -50,6 +50,10 @@ trit_status trit_node_floats(const trit_node *d, float *w) {
 }
 
 void trit_runner_note(trit_runner *r, int64_t value, const float *x, int64_t n) {
+    if (r->watch && r->watched == value) {
+        memcpy(r->watch + r->watch_at, x, (size_t)n * sizeof *x);
+        r->watch_at += n;
+    }
     if (!r->least) return;
     float lo = r->least[value], hi = r->greatest[value];
     for (int64_t i = 0; i < n; i++) {
@@ -83,8 +87,12 @@ trit_status trit_runner_new(trit_model *m, const trit_runner_options *options, t
     r->batch = o.batch ? o.batch : 1;
     r->engine = o.bits ? &trit_engine_u8 : &trit_engine_float;
     r->spans = calloc(2 * (size_t)r->graph->n + 1, sizeof *r->spans);
-    trit_status status =
-        r->spans ? r->engine->prepare(r) : trit_fail(TRIT_ERR_MEM, "runner: out of memory");
+    r->weighs = calloc((size_t)r->graph->n, sizeof *r->weighs);
+    trit_status status = TRIT_OK;
+    if (!r->spans || !r->weighs) status = trit_fail(TRIT_ERR_MEM, "runner: out of memory");
+    for (int64_t i = 0; status == TRIT_OK && i < r->graph->n; i++)
+        r->weighs[i] = (size_t)trit_node_weights(&r->graph->nodes[i]) * sizeof(float);
+    if (status == TRIT_OK) status = r->engine->prepare(r);
     if (status == TRIT_OK)
         *out = r;
     else
@@ -95,6 +103,7 @@ trit_status trit_runner_new(trit_model *m, const trit_runner_options *options, t
 trit_status trit_runner_run(trit_runner *r, int64_t n, const float *x, float *y) {
     const trit_graph *g = r->graph;
     const int64_t in = g->C * g->H * g->W;
+    r->watch_at = 0;
     for (int64_t i = 0; i < n; i += r->batch) {
         const int64_t m = n - i < r->batch ? n - i : r->batch;
         TRIT_TRY(r->engine->run(r, m, x + i * in, y + i * g->classes));
@@ -110,6 +119,7 @@ void trit_runner_close(trit_runner *r) {
     free(r->least);
     free(r->greatest);
     free(r->seconds);
+    free(r->weighs);
     trit_model_close(r->model);
     free(r);
 }
@@ -156,4 +166,15 @@ trit_status trit_runner_profile(trit_runner *r) {
 
 double trit_runner_seconds(const trit_runner *r, int64_t node) {
     return r->seconds ? r->seconds[node] : 0;
+}
+
+size_t trit_runner_weight_bytes(const trit_runner *r, int64_t node) { return r->weighs[node]; }
+
+trit_status trit_runner_watch(trit_runner *r, int64_t node, float *y) {
+    if (y && (node < 0 || node >= r->graph->n))
+        return trit_fail(TRIT_ERR_ARG, "runner: node %lld of %lld", (long long)node,
+                         (long long)r->graph->n);
+    r->watched = node + 1;
+    r->watch = y;
+    return TRIT_OK;
 }

@@ -46,11 +46,15 @@ struct trit_runner {
     size_t arena_bytes, weight_bytes, vector_bytes;
     float *least, *greatest; /* [n + 1], NULL until observed */
     double *seconds;         /* [n], NULL: not measured */
+    size_t *weighs;          /* [n]: bytes of weights; an engine changes what is not float32 */
+    int64_t watched;         /* value that is copied to `watch` */
+    float *watch;            /* NULL: none is */
+    int64_t watch_at;        /* numbers already there in this run */
     char kernels[64];
     void *state; /* the engine's */
 };
 
-/* The range of n numbers, widened into value v's. */
+/* A value as it is made: its range is noted, its n numbers are copied to who watches. */
 void trit_runner_note(trit_runner *r, int64_t value, const float *x, int64_t n);
 double trit_now(void);
 

@@ -12,6 +12,7 @@
 #include "infer/dot.h"
 #include "infer/finish.h"
 #include "infer/runner.h"
+#include "infer/wino.h"
 
 #define SLACK 64 /* bytes behind a frame that a last group or vector may read */
 
@@ -22,22 +23,29 @@ typedef struct {
     bool none;                            /* the result itself: numbers in the caller's memory */
 } u8_value;
 
-typedef enum { U8_DOT, U8_GROUPED, U8_FLOAT } u8_way;
+typedef enum { U8_DOT, U8_WINO, U8_GROUPED, U8_FLOAT } u8_way;
 
 /* What a conv node needs beyond the graph. */
 typedef struct {
     u8_way way;
-    const trit_dot_set *set;
+    const trit_dot_set *set;   /* DOT */
+    const trit_wino_set *wino; /* WINO */
     trit_dot_shape shape;
     int32_t *offset;
-    int planes;     /* each of one scale: two-sided ones count double */
-    int64_t blocks; /* of rows */
+    bool sums;             /* the set wants sums of pixels */
+    int64_t block;         /* rows of a block */
+    int64_t wide;          /* pixels of a row of sums: WINO's are of whole pairs */
+    int64_t strip, strips; /* rows of a unit, units down an image */
+    int64_t share, shares; /* blocks of a unit, units of a strip */
+    int64_t band;          /* rows at a time */
+    int64_t plane;         /* WINO: bytes of a plane of a strip */
+    int planes;            /* of codes, each of one scale: two-sided ones count double */
+    int64_t blocks;        /* of rows */
     size_t block_bytes;
-    uint8_t *packed;     /* [planes][blocks][block_bytes]; GROUPED: codes [planes][len][K] */
-    float *scale;        /* [planes][K] */
-    float *weights;      /* FLOAT: [R][S][C/groups][K], in steps of the result */
-    int64_t origin;      /* bytes from a frame's start to the first window */
-    int64_t band, bands; /* rows of a unit, units down an image */
+    uint8_t *packed; /* [planes][blocks][block_bytes]; GROUPED: codes [planes][len][K] */
+    float *scale;    /* [planes][K] */
+    float *weights;  /* FLOAT: [R][S][C/groups][K], in steps of the result */
+    int64_t origin;  /* bytes from a frame's start to the first window */
 } u8_conv;
 
 typedef struct {
@@ -47,14 +55,20 @@ typedef struct {
     float **gain;     /* [n] -> [K]: pointwise and pools */
     uint8_t *weights; /* all packed weights */
     float *vectors;   /* all scales, biases, gains */
-    int32_t *sums;    /* [batch][rows][columns]: sums of channels, of the layer at work */
-    size_t sums_bytes;
-    size_t scratch; /* bytes a worker needs */
+    size_t scratch;   /* bytes a worker needs */
 } u8_state;
 
 /* u8_prepare.c */
 trit_status trit_u8_prepare(trit_runner *r);
 void trit_u8_release(trit_runner *r);
+
+/* Rows and columns of the input that `rows` rows of results read. */
+static inline int64_t u8_rows_read(const trit_node *d, int64_t rows) {
+    return (rows - 1) * d->stride_h + (d->R - 1) * d->dil_h + 1;
+}
+static inline int64_t u8_columns_read(const trit_node *d) {
+    return (d->Q - 1) * d->stride_w + (d->S - 1) * d->dil_w + 1;
+}
 
 static inline uint8_t *u8_image(const trit_runner *r, int64_t value, int64_t image) {
     const u8_state *s = r->state;

@@ -13,7 +13,11 @@
 
 #include "infer/u8.h"
 
-#define UNIT 64 /* bytes: alignment of packed blocks */
+#define UNIT        64      /* bytes: alignment of packed blocks */
+#define UNIT_MACS   8000000 /* multiply-adds of a unit of work: some 20 microseconds */
+#define LEAST_MACS  1000000 /* of a layer that is worth two units */
+#define MOST_STRIPS 64
+#define FEW_UNITS   4 /* with fewer strips than that, blocks are shared out */
 
 static size_t rounded(size_t n) { return (n + UNIT - 1) / UNIT * UNIT; }
 static bool computes(const trit_node *d) {
@@ -77,6 +81,77 @@ static double plane_row(const trit_node *d, int e, int64_t k, int8_t *row) {
     return gain * (pos - neg) / 2;
 }
 
+/* Parts of at most `rows`, all of a size. */
+static int64_t even(int64_t total, int64_t rows) {
+    rows = rows < 1 ? 1 : rows < total ? rows : total;
+    const int64_t n = (total + rows - 1) / rows;
+    return (total + n - 1) / n;
+}
+
+/* Units of work: strips of whole bands, of one size where possible; where they are few, blocks of
+ * weights are shared out, too, though every share computes sums and planes anew. */
+static void choose_units(const trit_node *d, u8_conv *c, int64_t rows) {
+    const int64_t macs = d->P * d->Q * d->K * row_length(d);
+    int64_t units = macs / UNIT_MACS;
+    units = units > MOST_STRIPS ? MOST_STRIPS : units < 1 ? 1 + (macs > LEAST_MACS) : units;
+    rows = rows < 1 ? 1 : rows < d->P ? rows : d->P;
+    c->strip = (d->P + units - 1) / units;
+    if (c->strip < rows) c->strip = rows;
+    for (int64_t more = c->strip; more <= 2 * c->strip && more <= d->P; more++)
+        if (d->P % more == 0) {
+            c->strip = more;
+            break;
+        }
+    c->strips = (d->P + c->strip - 1) / c->strip;
+    int64_t shares = (units < FEW_UNITS ? units : FEW_UNITS) / c->strips;
+    shares = shares < 1 ? 1 : shares;
+    c->share = even(c->blocks, (c->blocks + shares - 1) / shares);
+    c->shares = (c->blocks + c->share - 1) / c->share;
+}
+
+static void describe_dot(const trit_node *d, u8_conv *c) {
+    const bool runs = d->dil_w == 1; /* a kernel row is one run of bytes */
+    c->shape.segments = d->R * (runs ? 1 : d->S);
+    c->shape.length = d->C * (runs ? d->S : 1);
+    c->shape.groups = c->shape.segments * ((c->shape.length + 3) / 4);
+    c->set = d->P * d->Q > 1 ? trit_dot_choose_conv(d->K, row_length(d))
+                             : trit_dot_choose(d->K, row_length(d));
+    c->sums = c->set->sums;
+    c->block = c->set->block;
+    c->wide = d->Q;
+    c->block_bytes = rounded((size_t)c->shape.groups * c->set->block_bytes);
+    c->blocks = (d->K + c->block - 1) / c->block;
+    const int64_t rows = (c->set->pixels + d->Q - 1) / d->Q; /* of a band, at least */
+    choose_units(d, c, rows);
+    const int64_t bands = c->strip < rows ? 1 : c->strip / rows;
+    c->band = (c->strip + bands - 1) / bands;
+}
+
+/* Winograd: false where the direct way is right. */
+static bool describe_wino(const trit_runner *r, const trit_node *d, u8_conv *c) {
+    if (r->bits > WINO_BITS || d->S != 3 || d->Q < 2 || d->stride_h != 1 || d->stride_w != 1 ||
+        d->dil_h != 1 || d->dil_w != 1)
+        return false;
+    c->wino = trit_wino_choose(d->K, d->C, d->R);
+    if (!c->wino) return false;
+    const int64_t pairs = (d->Q + 1) / 2;
+    c->way = U8_WINO;
+    c->sums = c->wino->sums;
+    c->block = c->wino->block;
+    c->wide = 2 * pairs;
+    c->shape = (trit_dot_shape){.segments = d->R,
+                                .length = d->C,
+                                .groups = d->R * ((d->C + 3) / 4),
+                                .step = d->C,
+                                .row_step = pairs * d->C};
+    c->blocks = (d->K + c->block - 1) / c->block;
+    choose_units(d, c, c->wino->pairs / pairs);
+    c->band = even(c->strip, c->wino->pairs / pairs);
+    c->plane = u8_rows_read(d, c->strip) * c->shape.row_step;
+    c->block_bytes = rounded(c->wino->bytes(&(trit_wino_shape){c->shape, c->plane}));
+    return true;
+}
+
 static void describe_conv(const trit_runner *r, const u8_state *s, int64_t i) {
     const trit_node *d = &r->graph->nodes[i];
     const u8_value *a = &s->values[d->a];
@@ -86,37 +161,28 @@ static void describe_conv(const trit_runner *r, const u8_state *s, int64_t i) {
     c->origin = (a->pad_h - d->pad_h) * a->pitch + (a->pad_w - d->pad_w) * a->C;
     c->shape.step = d->stride_w * d->C;
     c->shape.row_step = d->stride_h * a->pitch;
-    c->bands = c->band = 1;
-    if (c->way != U8_DOT) return;
-    const bool runs = d->dil_w == 1; /* a kernel row is one run of bytes */
-    c->shape.segments = d->R * (runs ? 1 : d->S);
-    c->shape.length = d->C * (runs ? d->S : 1);
-    c->shape.groups = c->shape.segments * ((c->shape.length + 3) / 4);
-    c->set = trit_dot_choose(d->K, row_length(d));
-    c->blocks = (d->K + c->set->block - 1) / c->set->block;
-    c->block_bytes = rounded((size_t)c->shape.groups * c->set->block_bytes);
-    c->band = (c->set->pixels + d->Q - 1) / d->Q;
-    c->band = c->band < d->P ? c->band : d->P;
-    c->bands = (d->P + c->band - 1) / c->band;
+    if (c->way == U8_DOT && !describe_wino(r, d, c)) describe_dot(d, c);
 }
 
 static trit_status fill_offsets(const trit_node *d, const u8_value *a, u8_conv *c) {
-    const int64_t per = c->way == U8_DOT ? c->shape.groups / c->shape.segments : 1;
-    const int64_t n = c->way == U8_DOT ? c->shape.groups : d->R * d->S;
-    const bool runs = c->way == U8_DOT && d->dil_w == 1;
+    const bool taps = c->way == U8_GROUPED || c->way == U8_FLOAT;
+    const int64_t per = taps ? 1 : c->shape.groups / c->shape.segments;
+    const int64_t n = taps ? d->R * d->S : c->shape.groups;
+    const bool runs = !taps && d->dil_w == 1;
+    const int64_t pitch = c->way == U8_WINO ? c->shape.row_step : a->pitch;
     c->offset = malloc((size_t)n * sizeof *c->offset);
     if (!c->offset) return trit_fail(TRIT_ERR_MEM, "runner: out of memory");
     for (int64_t g = 0; g < n; g++) {
         const int64_t segment = g / per, y = runs ? segment : segment / d->S;
         const int64_t x = runs ? 0 : segment % d->S;
-        c->offset[g] = (int32_t)(y * d->dil_h * a->pitch + x * d->dil_w * d->C + g % per * 4);
+        c->offset[g] = (int32_t)(y * d->dil_h * pitch + x * d->dil_w * d->C + g % per * 4);
     }
     c->shape.offset = c->offset;
     return TRIT_OK;
 }
 
 static size_t packed_bytes(const trit_node *d, const u8_conv *c) {
-    if (c->way == U8_DOT) return (size_t)(c->planes * c->blocks) * c->block_bytes;
+    if (c->blocks) return (size_t)(c->planes * c->blocks) * c->block_bytes;
     if (c->way == U8_GROUPED) return rounded((size_t)(c->planes * d->K * row_length(d)));
     return rounded((size_t)(d->K * row_length(d)) * sizeof(float));
 }
@@ -124,7 +190,7 @@ static size_t packed_bytes(const trit_node *d, const u8_conv *c) {
 /* One plane of node i: packed weights, scales, and what zero_in takes from the bias. */
 static trit_status pack_plane(const trit_node *d, u8_conv *c, int e, double unit, double zero,
                               double *bias) {
-    const int64_t len = row_length(d), block = c->way == U8_DOT ? c->set->block : d->K;
+    const int64_t len = row_length(d), block = c->blocks ? c->block : d->K;
     int8_t *rows = malloc((size_t)(block * len));
     if (!rows) return trit_fail(TRIT_ERR_MEM, "runner: out of memory");
     for (int64_t k0 = 0; k0 < d->K; k0 += block) {
@@ -137,9 +203,12 @@ static trit_status pack_plane(const trit_node *d, u8_conv *c, int e, double unit
             c->scale[e * d->K + k] = (float)scale;
             bias[k] -= (double)(float)scale * zero * (double)sum;
         }
-        if (c->way == U8_DOT) {
-            const int64_t at = e * c->blocks + k0 / block;
-            c->set->pack(&c->shape, rows, n, c->packed + (size_t)at * c->block_bytes);
+        if (c->blocks) {
+            uint8_t *to = c->packed + (size_t)(e * c->blocks + k0 / block) * c->block_bytes;
+            if (c->way == U8_WINO)
+                c->wino->pack(&(trit_wino_shape){c->shape, c->plane}, rows, n, to);
+            else
+                c->set->pack(&c->shape, rows, n, to);
         } else { /* [len][K] */
             int8_t *to = (int8_t *)c->packed + e * len * d->K;
             for (int64_t k = 0; k < d->K; k++)
@@ -178,16 +247,20 @@ static trit_status fill_node(trit_runner *r, u8_state *s, int64_t i, double *bia
 
 /* ------------------------------------------------------------------- memory */
 
+static size_t ints(int64_t n) { return rounded((size_t)n * sizeof(int32_t)); }
+
 /* Bytes of a worker's scratch for node i: sums, partial sums, what the set wants. */
-static size_t scratch_of(const trit_node *d, const u8_conv *c, const u8_value *a) {
-    int64_t numbers = d->kind == TRIT_NODE_CONV && c->way == U8_DOT ? c->band * d->Q * c->set->block
-                                                                    : d->Q * d->K;
-    const int64_t columns = a->W + 2 * a->pad_w; /* of window sums, before acc is needed */
-    numbers = numbers > columns ? numbers : columns;
-    const size_t sums = rounded((size_t)(c->band * d->Q) * sizeof(int32_t));
-    const size_t own = c->set ? c->set->scratch : 0;
-    return 2 * rounded((size_t)numbers * sizeof(float)) + sums + rounded(own) +
-           2 * rounded((size_t)d->K * sizeof(float)) + rounded((size_t)(d->R * d->S) * 8);
+static size_t scratch_of(const trit_node *d, const u8_conv *c) {
+    if (!c->blocks)
+        return 2 * ints(d->Q * d->K) + 2 * ints(d->K) + rounded((size_t)(d->R * d->S) * 8);
+    const int64_t columns = u8_columns_read(d);
+    size_t bytes = 2 * ints(c->band * c->wide * c->block);
+    bytes += rounded(c->wino ? c->wino->scratch : c->set->scratch);
+    if (c->sums)
+        bytes +=
+            ints(c->strip * c->wide) + ints(u8_rows_read(d, c->strip) * columns) + ints(columns);
+    if (c->wino) bytes += rounded((size_t)(WINO_PLANES * c->plane) + SLACK);
+    return bytes;
 }
 
 static void measure(trit_runner *r, u8_state *s) {
@@ -196,21 +269,18 @@ static void measure(trit_runner *r, u8_state *s) {
     for (int64_t v = 0; v <= g->n; v++) r->spans[v].bytes = (size_t)r->batch * s->values[v].bytes;
     for (int64_t i = 0; i < g->n; i++) {
         const trit_node *d = &g->nodes[i];
-        const u8_value *a = &s->values[d->a];
         trit_span *temporary = &r->spans[g->n + 1 + i];
         *temporary = (trit_span){.first = i, .last = i};
         r->vector_bytes += 2 * (size_t)d->K * sizeof(float);
-        size_t scratch = scratch_of(d, &s->convs[i], a);
+        size_t scratch = scratch_of(d, &s->convs[i]);
         if (d->kind == TRIT_NODE_CONV) {
             const u8_conv *c = &s->convs[i];
             r->weight_bytes += packed_bytes(d, c);
+            r->weighs[i] = packed_bytes(d, c);
             r->vector_bytes += (size_t)(c->planes * d->K) * sizeof(float);
             if (c->way == U8_FLOAT)
                 temporary->bytes = (size_t)r->batch * sizeof(float) *
                                    (size_t)(d->C * d->H * d->W + d->K * d->P * d->Q);
-            const size_t frame = (size_t)((a->H + 2 * a->pad_h) * (a->W + 2 * a->pad_w));
-            const size_t sums = (size_t)r->batch * frame * sizeof(int32_t);
-            if (c->set && c->set->sums && sums > s->sums_bytes) s->sums_bytes = sums;
         }
         s->scratch = scratch > s->scratch ? scratch : s->scratch;
     }
@@ -220,10 +290,8 @@ static void measure(trit_runner *r, u8_state *s) {
 static trit_status allocate(trit_runner *r, u8_state *s) {
     s->weights = trit_alloc(r->weight_bytes);
     s->vectors = trit_alloc(r->vector_bytes);
-    s->sums = trit_alloc(s->sums_bytes);
     r->arena = trit_alloc(r->arena_bytes);
-    if (!s->weights || !s->vectors || !s->sums || !r->arena)
-        return trit_fail_within(TRIT_ERR_MEM, "runner");
+    if (!s->weights || !s->vectors || !r->arena) return trit_fail_within(TRIT_ERR_MEM, "runner");
     uint8_t *w = s->weights;
     float *v = s->vectors;
     for (int64_t i = 0; i < r->graph->n; i++) {
@@ -280,19 +348,19 @@ trit_status trit_u8_prepare(trit_runner *r) {
         return trit_fail(TRIT_ERR_MEM, "runner: out of memory");
     describe_values(r, s);
     TRIT_TRY(check_frames(r, s));
-    const char *used = trit_isa_name(trit_isa_level());
+    const char *used = trit_isa_name(trit_isa_level()), *more = "";
     for (int64_t i = 0; i < g->n; i++) {
         const trit_node *d = &g->nodes[i];
-        s->convs[i].band = 1;
         if (d->kind != TRIT_NODE_CONV) continue;
         describe_conv(r, s, i);
         TRIT_TRY(fill_offsets(d, &s->values[d->a], &s->convs[i]));
-        if (s->convs[i].set && s->convs[i].set->sums) used = "vnni";
+        if (s->convs[i].sums) used = "vnni";
+        if (s->convs[i].wino) more = ", winograd";
     }
     measure(r, s);
     TRIT_TRY(allocate(r, s));
     TRIT_TRY(fill(r, s));
-    snprintf(r->kernels, sizeof r->kernels, "u8 %s, %d bits", used, r->bits);
+    snprintf(r->kernels, sizeof r->kernels, "u8 %s, %d bits%s", used, r->bits, more);
     return TRIT_OK;
 }
 
@@ -302,7 +370,6 @@ void trit_u8_release(trit_runner *r) {
     for (int64_t i = 0; s->convs && i < r->graph->n; i++) free(s->convs[i].offset);
     trit_free(s->weights, r->weight_bytes);
     trit_free(s->vectors, r->vector_bytes);
-    trit_free(s->sums, s->sums_bytes);
     free(s->values);
     free(s->convs);
     free(s->bias);

@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define FEW_CHANNELS 4
+
 trit_status trit_tensor_view(const trit_tensor *t, const trit_shape *shape, const int64_t *stride,
                              int64_t offset, trit_tensor **out) {
     TRIT_TRY(trit_tensor_settle((trit_tensor *)t));
@@ -153,6 +155,17 @@ static void copy_run(void *context, int64_t n, float *const *p, const int64_t *s
         for (int64_t i = 0; i < n; i++) p[0][i * s[0]] = p[1][i * s[1]];
 }
 
+/* Pictures between layouts: channel after channel, for the runs along a pixel are too short. */
+static void copy_channels(trit_tensor *dst, const trit_tensor *src) {
+    trit_shape one = dst->shape;
+    one.dim[1] = 1;
+    const int64_t *stride[2] = {dst->stride, src->stride};
+    for (int64_t c = 0; c < dst->shape.dim[1]; c++) {
+        float *data[2] = {dst->data + c * dst->stride[1], src->data + c * src->stride[1]};
+        trit_walk(&one, 2, data, stride, copy_run, NULL);
+    }
+}
+
 trit_status trit_tensor_copy(trit_tensor *dst, const trit_tensor *src) {
     if (!trit_same_shape(dst, src))
         return trit_fail(TRIT_ERR_SHAPE, "copy: shapes differ: to %s, from %s", TRIT_TEXT(dst),
@@ -162,6 +175,10 @@ trit_status trit_tensor_copy(trit_tensor *dst, const trit_tensor *src) {
     trit_tensor_set_sums(dst, NULL);
     float *data[2] = {dst->data, src->data};
     const int64_t *stride[2] = {dst->stride, src->stride};
-    trit_walk(&dst->shape, 2, data, stride, copy_run, NULL);
+    if (dst->shape.ndim == 4 && dst->shape.dim[1] <= FEW_CHANNELS && dst->stride[1] == 1 &&
+        src->stride[1] != 1)
+        copy_channels(dst, src);
+    else
+        trit_walk(&dst->shape, 2, data, stride, copy_run, NULL);
     return TRIT_OK;
 }

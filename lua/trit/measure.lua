@@ -3,7 +3,8 @@
 --   local rows = measure.rounds({ { name = "a", run = f }, ... }, { seconds = 2, rounds = 15 })
 --   rows[1].median, rows[1].least, rows[1].iqr       -- seconds of one call
 --
--- A candidate's `run` may return seconds it measured itself (a peer process).
+-- A candidate's `run` may return seconds it measured itself (a peer process); its `ready`, if it has one,
+-- is called before it is timed (to set the number of threads, say).
 
 local uv = require "luv"
 
@@ -12,6 +13,7 @@ local measure = {}
 local function now() return uv.hrtime() * 1e-9 end
 
 local function timed(candidate, times)
+  if candidate.ready then candidate.ready() end
   local began, own = now(), 0
   for _ = 1, times do own = own + (candidate.run() or 0) end
   return (own > 0 and own or now() - began) / times
@@ -43,9 +45,10 @@ function measure.rounds(candidates, options)
   return rows
 end
 
---- A program that runs one timed call per line it reads and answers with its seconds; its first line
--- is its name.  Returns { name =, pid =, run = function, close = function }, or nil and a sentence; when
--- all peers are closed, call measure.finish().
+--- A program that runs one timed call per line it reads and answers with its seconds; its first line is
+-- its name, and after a tab "residual R" where it knows one.  Returns { name =, residual =, pid =,
+-- run = function, close = function }, or nil and a sentence; when all peers are closed, call
+-- measure.finish().
 function measure.peer(command)
   local input, output = uv.new_pipe(), uv.new_pipe()
   local buffer, ended = "", false
@@ -71,7 +74,8 @@ function measure.peer(command)
     output:close()
     return nil, ("peer '%s' ended before it said its name"):format(command)
   end
-  return { name = name, pid = pid,
+  local plain, residual = name:match("^(.-)\tresidual (%S+)$")
+  return { name = plain or name, residual = tonumber(residual), pid = pid,
     run = function()
       if not ended then input:write("\n") end
       return tonumber(line()) or error(("peer '%s' ended"):format(command), 0)
@@ -85,6 +89,53 @@ end
 
 --- After every peer's close(): wait until all handles have gone; none may be left when Lua ends.
 function measure.finish() uv.run() end
+
+--- Add peers to a list of candidates, fields of `words` (threads, batch ...) in the place of "{threads}" ...
+-- in their commands; one that does not name {threads} only when `first`.  The list, or nil and a sentence.
+function measure.add_peers(list, commands, words, first)
+  for _, command in ipairs(commands) do
+    if first or command:find("{threads}", 1, true) then
+      local peer, why = measure.peer((command:gsub("{(%a+)}", words)))
+      if not peer then return nil, why end
+      peer.threads, peer.ready = words.threads, measure.with_threads(1)
+      list[#list + 1] = peer
+    end
+  end
+  return list
+end
+
+--- A candidate's `ready` for so many threads of ours; `run` is called once after a change, so that their
+-- first touch of memory is not measured.
+function measure.with_threads(threads, run)
+  local core = require "trit.core"
+  return function()
+    if core.threads() == threads then return end
+    core.threads(threads)
+    if run then run() end
+  end
+end
+
+--- Stop every peer of a list of candidates; their memory is in `memory` afterwards.
+function measure.close_peers(list)
+  for _, c in ipairs(list) do
+    if c.pid then c.memory = measure.peak_memory(c.pid) end
+  end
+  for _, c in ipairs(list) do
+    if c.pid then c.close() end
+    c.pid = nil
+  end
+  measure.finish()
+end
+
+--- "1,2" -> { 1, 2 }; nil: { threads in use }.
+function measure.thread_counts(text, current)
+  local list = {}
+  for word in (text or tostring(current)):gmatch("[^,%s]+") do
+    list[#list + 1] = math.tointeger(tonumber(word))
+      or error(("--threads %s: numbers expected"):format(text), 0)
+  end
+  return list
+end
 
 local function read(path)
   local f = io.open(path)

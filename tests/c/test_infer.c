@@ -119,6 +119,39 @@ static void exact_path_computes_the_graph(void **state) {
     }
 }
 
+/* Images too large to go together, shared between threads once the runner is warm. */
+static void threads_give_the_same_bits(void **state) {
+    (void)state;
+    enum { IMAGES = 5, SIDE = 40 };
+    static float x[IMAGES * 3 * SIDE * SIDE];
+    float want[IMAGES * 7], y[IMAGES * 7];
+    residual_graph(&tg, 9, 64, SIDE);
+    images(x, IMAGES * 3 * SIDE * SIDE, 12);
+    trit_model *m = model_of(&tg, false);
+    for (int level = 0; level <= TRIT_ISA_AVX512; level++) {
+        if (trit_isa_force((trit_isa)level) != TRIT_OK) continue;
+        for (int threads = 1; threads <= 3; threads++) {
+            trit_runner *r = NULL;
+            assert_int_equal(trit_set_threads(threads), TRIT_OK);
+            assert_int_equal(trit_runner_new(m, &(trit_runner_options){.batch = IMAGES}, &r),
+                             TRIT_OK);
+            for (int turn = 0; turn < 3; turn++) {
+                memset(y, 0xff, sizeof y);
+                if (turn == 2) assert_int_equal(trit_set_threads(2), TRIT_OK);
+                assert_int_equal(trit_runner_run(r, IMAGES, x, y), TRIT_OK);
+                if (threads == 1 && turn == 0) memcpy(want, y, sizeof y);
+                if (memcmp(y, want, sizeof y))
+                    fail_msg("%s, %d threads, turn %d: other bits", trit_isa_name((trit_isa)level),
+                             threads, turn);
+            }
+            trit_runner_close(r);
+        }
+    }
+    assert_int_equal(trit_set_threads(2), TRIT_OK);
+    trit_model_close(m);
+    free_graph(&tg);
+}
+
 /* -------------------------------------------------------- integer activations */
 
 /* Every level and batch gives the same bits; nothing is allocated while running; the results are
@@ -169,6 +202,8 @@ static void integer_path_is_the_same_everywhere(void **state) {
         residual_graph(&tg, 2, 5, 12);
         check_u8(&tg, bits, allowed);
         residual_graph(&tg, 4, 40, 23);
+        check_u8(&tg, bits, allowed);
+        residual_graph(&tg, 6, 40, 21); /* odd widths of whole pairs */
         check_u8(&tg, bits, allowed);
         odd_graph(&tg, 3, true);
         check_u8(&tg, bits, allowed);
@@ -452,6 +487,7 @@ int main(void) {
         cmocka_unit_test(random_damage_is_harmless),
         cmocka_unit_test(plan_never_overlaps),
         cmocka_unit_test(exact_path_computes_the_graph),
+        cmocka_unit_test(threads_give_the_same_bits),
         cmocka_unit_test(integer_path_is_the_same_everywhere),
         cmocka_unit_test(integer_path_takes_float_layers),
         cmocka_unit_test(integers_need_calibration),

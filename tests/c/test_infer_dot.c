@@ -229,7 +229,7 @@ static void linear_layer(void **state) {
         for (int n = 1; n <= COLS; n += 2) {
             if (COLS % n) continue;
             trit_linear *l = NULL;
-            assert_int_equal(trit_linear_new(codes, R, K, scale, R, &l), TRIT_OK);
+            assert_int_equal(trit_linear_new(codes, R, K, scale, R, 8, &l), TRIT_OK);
             for (int c = 0; c < COLS; c += n)
                 assert_int_equal(trit_linear_run(l, n, x + c * K, y + c * R), TRIT_OK);
             if (!seen) memcpy(first, y, sizeof y);

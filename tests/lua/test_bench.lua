@@ -43,6 +43,60 @@ describe("trit bench", function()
     assert.is_true(r.results[1].images_per_second > 0)
   end)
 
+  -- A peer that knows its residual and is started once for every number of threads.
+  local PEER = [[--peer "sh -c 'printf \"half with %s\\tresidual 0.25\\n\" {threads}; ]] ..
+    [[while read x; do echo 0.5; done'"]]
+
+  local function check_limits(row)
+    assert.is_true(row.limit == "multiply" or row.limit == "memory", row.limit)
+    assert.is_true(row.share > 0 and row.share < 20, row.share)
+  end
+
+  it("infer measures networks, peers, numbers of threads and layers", function()
+    local r = bench("infer --model resnet8 --size 16 --threads 1,2 --bits 0,8 --seconds 0.05 --layers " ..
+      PEER)
+    local names = {}
+    for i, row in ipairs(r.rows) do
+      names[i] = ("%s %d"):format(row.name:match("^[^,]+"), row.threads)
+      assert.is_true(row.median > 0 and row.residual <= 0.25, row.residual)
+      if row.threads == 2 then assert.is_true(not row.speedup == (row.name:match("^half") ~= nil)) end
+    end
+    assert.same({ "training graph 1", "packed 1", "packed 1", "half with 1 1", "training graph 2", "packed 2",
+      "packed 2", "half with 2 2" }, names)
+    assert.is_true(r.rows[2].memory > 5e6 and r.rows[2].memory < 80e6, r.rows[2].memory)
+    assert.equal(0.25, r.rows[4].residual)
+    assert.equal(4, #r.tables)
+    for i, t in ipairs(r.tables) do
+      assert.is_true(t.multiply > 0.1 and t.reading > 0.1)
+      local bits, seconds = i % 2 == 0, 0
+      for _, l in ipairs(t.layers) do
+        check_limits(l)
+        seconds = seconds + l.seconds
+        assert.is_true(l.residual < (bits and 0.3 or 1e-4), l.residual)
+        if l.kind == "conv" then assert.is_true(l.bytes_per_weight >= 0.2 and l.gmacs > 0) end
+      end
+      assert.is_true(seconds > 0)
+      assert.is_true(t.layers[#t.layers].residual > 0)
+    end
+  end)
+
+  it("linear measures layers beside float32 and peers", function()
+    local r = bench("linear --rows 96 --columns 128 --batch 3 --threads 1,2 --seconds 0.02 " .. PEER)
+    assert.equal(6, #r.results)
+    assert.equal("half with 2", r.results[6].name)
+    for i, row in ipairs(r.results) do
+      assert.equal(i <= 3 and 1 or 2, row.threads)
+      assert.is_true(row.residual <= 0.25)
+      if row.bytes then check_limits(row) end
+    end
+    assert.is_true(r.results[2].bytes_per_weight < 0.5 and r.results[2].residual > 0)
+    local pipe = io.popen(("'%s/trit' bench linear --rows 96 --columns 128 --seconds 0.02"):format(source))
+    local text = pipe:read("a")
+    pipe:close()
+    assert.matches("candidate +threads +median us .* limit +of it +bytes/weight +residual\n", text)
+    assert.matches("packed, u8 .* at most [%d.]+ G", text)
+  end)
+
   it("names what it does not know", function()
     local pipe = io.popen(("'%s/trit' bench train --quant nothing 2>&1; echo status $?"):format(source))
     local text = pipe:read("a")

@@ -160,14 +160,25 @@ trit_status trit_model_calibrated(const trit_runner *r, bool archive, trit_model
 /* Measure from now on; seconds spent in node i since then. */
 trit_status trit_runner_profile(trit_runner *r);
 double trit_runner_seconds(const trit_runner *r, int64_t node);
+size_t trit_runner_weight_bytes(const trit_runner *r, int64_t node); /* in memory */
+/* From now on a run of n images leaves node i's result in y [n][P][Q][K], as numbers; y NULL: no
+ * longer. */
+trit_status trit_runner_watch(trit_runner *r, int64_t node, float *y);
+
+/* What this processor can do with all threads, measured for `seconds`: products of bytes a second,
+ * in 1e9 (the instructions of the integer engine, nothing else); and 1e9 bytes a second when
+ * `bytes` of memory are read over and over. */
+double trit_peak_products(double seconds);
+double trit_peak_reading(double seconds, size_t bytes);
 
 /* ------------------------------------------------------------- a linear layer */
 
-/* y = scale * W x of a matrix of codes: rows of trit_t2_bytes(K) bytes; x is rounded to 8 bits of
- * its own range in every call, the sums are exact.  scales: 1 or `rows`. */
+/* y = scale * W x of a matrix of codes: rows of trit_t2_bytes(K) bytes.  scales: 1 or `rows`.
+ * bits 8: x is rounded to 8 bits of its own range in every call, the sums are exact, the same bits
+ * on every instruction set.  bits 0: x as it is, float sums. */
 typedef struct trit_linear trit_linear;
 trit_status trit_linear_new(const uint8_t *codes, int64_t rows, int64_t K, const float *scale,
-                            int64_t scales, trit_linear **out);
+                            int64_t scales, int bits, trit_linear **out);
 trit_status trit_linear_run(trit_linear *l, int64_t n, const float *x,
                             float *y);          // [n][K], [n][rows]
 size_t trit_linear_bytes(const trit_linear *l); /* of the weights in memory */

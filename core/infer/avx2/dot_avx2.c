@@ -10,19 +10,13 @@
  * packed bytes in registers, fields 1 and 3 scaled by 4, and the sum of x is taken off at the end;
  * a pair adds at most 2 x 8 x 255 = 4080, so 8 groups fit.
  */
-#include <immintrin.h>
-#include <string.h>
+#include "infer/avx2/tile_avx2.h"
 
-#include "infer/dot.h"
-
-#define ROWS   32
 #define CHUNK  64  /* groups */
-#define TILE   3   /* pixels */
 #define FEW    2   /* pixels that are not worth expanding for */
 #define PIXELS 256 /* acc of a call: 32 KiB */
 #define FLUSH  8   /* groups whose scaled 16-bit sums cannot overflow */
 #define K_MAX  (INT64_C(1) << 22)
-#define INLINE static inline __attribute__((always_inline))
 
 /* n groups -> [group][field][8 rows][4 k] signed bytes. */
 static void expand(const uint8_t *w, int64_t n, int8_t *s) {
@@ -37,66 +31,17 @@ static void expand(const uint8_t *w, int64_t n, int8_t *s) {
     }
 }
 
-INLINE __m256i broadcast(const uint8_t *q) {
-    int32_t four;
-    memcpy(&four, q, sizeof four);
-    return _mm256_set1_epi32(four);
-}
-
-/* sum += pairs of b times the 32 weights at w.  Written as instructions: 12 sums, 3 broadcasts and
- * this temporary are all 16 registers, and gcc 12 spills when it may keep weights in one, too. */
-INLINE void add_pairs(__m256i *sum, __m256i b, const int8_t *w) {
-    __m256i t;
-    __asm__ volatile("vpmaddubsw %[w], %[b], %[t]\n\t"
-                     "vpaddw %[t], %[sum], %[sum]"
-                     : [sum] "+x"(*sum), [t] "=&x"(t)
-                     : [b] "x"(b), [w] "m"(*(const __m256i *)(const void *)w));
-}
-
-/* `nn` pixels over one chunk of n groups; the sums go (first) or are added to acc. */
-INLINE void tile(const int8_t *s, const uint8_t *const *x, const int32_t *offset, int64_t n,
-                 int32_t *acc, bool first, const int nn) {
-    const __m256i ones = _mm256_set1_epi16(1);
-    __m256i sum[4][TILE];
-#pragma GCC unroll 4
-    for (int f = 0; f < 4; f++)
-#pragma GCC unroll 3
-        for (int i = 0; i < nn; i++) sum[f][i] = _mm256_setzero_si256();
-    for (int64_t g = 0; g < n; g++, s += 4 * ROWS) {
-        __m256i b[TILE];
-#pragma GCC unroll 3
-        for (int i = 0; i < nn; i++) b[i] = broadcast(x[i] + offset[g]);
-#pragma GCC unroll 4
-        for (int f = 0; f < 4; f++)
-#pragma GCC unroll 3
-            for (int i = 0; i < nn; i++) add_pairs(&sum[f][i], b[i], s + f * ROWS);
-    }
-#pragma GCC unroll 4
-    for (int f = 0; f < 4; f++)
-#pragma GCC unroll 3
-        for (int i = 0; i < nn; i++) {
-            __m256i *to = (__m256i *)(void *)(acc + i * ROWS + f * 8);
-            __m256i v = _mm256_madd_epi16(sum[f][i], ones);
-            if (!first) v = _mm256_add_epi32(v, _mm256_loadu_si256(to));
-            _mm256_storeu_si256(to, v);
-        }
-}
-
 static void chunk(const trit_dot_shape *s, const int8_t *w, const uint8_t *x, int64_t width,
                   int64_t height, int64_t g0, int64_t n, int32_t *acc) {
     const int32_t *offset = s->offset + g0;
     for (int64_t row = 0; row < height; row++, x += s->row_step) {
         int64_t p = 0;
-        for (; p + TILE <= width; p += TILE, acc += TILE * ROWS) {
-            const uint8_t *q[TILE] = {x + p * s->step, x + (p + 1) * s->step,
-                                      x + (p + 2) * s->step};
-            tile(w, q, offset, n, acc, g0 == 0, 3);
-        }
-        const uint8_t *q[2] = {x + p * s->step, x + (p + 1) * s->step};
+        for (; p + TILE <= width; p += TILE, acc += TILE * ROWS)
+            sized_tile(w, x + p * s->step, s->step, offset, n, acc, g0 == 0, 3);
         if (width - p == 2)
-            tile(w, q, offset, n, acc, g0 == 0, 2);
+            sized_tile(w, x + p * s->step, s->step, offset, n, acc, g0 == 0, 2);
         else if (width - p == 1)
-            tile(w, q, offset, n, acc, g0 == 0, 1);
+            sized_tile(w, x + p * s->step, s->step, offset, n, acc, g0 == 0, 1);
         acc += (width - p) * ROWS;
     }
 }

@@ -23,6 +23,7 @@
 
 #define LANES       16         /* one AVX-512 vector, two of AVX2 */
 #define PIECE       16         /* channels: all blocks of rows are multiples */
+#define WIDE        64         /* bytes of max_wide: one AVX-512 vector, two of AVX2 */
 #define TO_LOW_BITS 8388608.0f /* 2^23 */
 
 INLINE uint8_t round_byte(float v) {
@@ -115,10 +116,12 @@ void FINISH(floats)(const trit_requant *t, int64_t pixels, const int32_t *acc, c
 
 void FINISH(max_bytes)(int64_t taps, const int64_t *offset, int64_t C, const uint8_t *x,
                        uint8_t *y) {
-    memset(y, 0, (size_t)C);
-    for (int64_t k = 0; k < taps; k++) {
-        const uint8_t *from = x + offset[k];
-        for (int64_t c = 0; c < C; c++) y[c] = from[c] > y[c] ? from[c] : y[c];
+    int64_t c = 0;
+    for (; c + WIDE <= C; c += WIDE) max_wide(taps, offset, x + c, y + c);
+    for (; c < C; c++) {
+        uint8_t most = 0;
+        for (int64_t k = 0; k < taps; k++) most = x[offset[k] + c] > most ? x[offset[k] + c] : most;
+        y[c] = most;
     }
 }
 
@@ -135,10 +138,31 @@ void FINISH(pixel_sums)(int64_t pixels, int64_t step, int64_t n, const uint8_t *
     if (n == 3) /* pictures: too short for vectors along a pixel */
         for (int64_t p = 0; p < pixels; p++)
             sum[p] = x[p * step] + x[p * step + 1] + x[p * step + 2];
-    for (int64_t p = 0; n != 3 && p < pixels; p++, x += step) {
-        int32_t total = 0;
-        for (int64_t i = 0; i < n; i++) total += x[i];
-        sum[p] = total;
+    for (int64_t p = 0; n != 3 && p < pixels; p++, x += step) sum[p] = sum_of(n, x);
+}
+
+/* Vectors of bytes, as wide as the widest register and as narrow layers are. */
+typedef uint8_t wide_bytes __attribute__((vector_size(WIDE), aligned(1), may_alias));
+typedef uint8_t some_bytes __attribute__((vector_size(PIECE), aligned(1), may_alias));
+
+#define PLANES(type, c)                                                                            \
+    do {                                                                                           \
+        const type a0 = *(const type *)(d0 + (c)), a1 = *(const type *)(d1 + (c));                 \
+        const type a2 = *(const type *)(d2 + (c)), a3 = *(const type *)(d3 + (c));                 \
+        *(type *)(v + (c)) = a0 - a2 + 128;                                                        \
+        *(type *)(v + plane + (c)) = a1 + a2;                                                      \
+        *(type *)(v + 2 * plane + (c)) = a2 - a1 + 128;                                            \
+        *(type *)(v + 3 * plane + (c)) = a1 - a3 + 128;                                            \
+    } while (0)
+
+void FINISH(wino_planes)(int64_t pairs, int64_t C, int64_t columns, int64_t plane, const uint8_t *x,
+                         uint8_t *v) {
+    for (int64_t p = 0; p < pairs; p++, x += 2 * C, v += C) {
+        const uint8_t *d0 = x, *d1 = x + C, *d2 = d1 + C, *d3 = 2 * p + 3 < columns ? d2 + C : d2;
+        int64_t c = 0;
+        for (; c + WIDE <= C; c += WIDE) PLANES(wide_bytes, c);
+        for (; c + PIECE <= C; c += PIECE) PLANES(some_bytes, c);
+        for (; c < C; c++) PLANES(uint8_t, c);
     }
 }
 

@@ -11,22 +11,12 @@
  * vnni16, vnni32, vnni64x.  For layers of few channels or short sums weights stay expanded (they
  * fit the first-level cache); tiles of 16 x 1, 8 x 2 and 7 x 4 vectors, no correction.
  */
-#include <immintrin.h>
-#include <string.h>
-
 #include "infer/dot.h"
+#include "infer/vnni/fields.h"
 
-#define ROWS   64
-#define TILE   7
-#define K_MAX  65536
-#define SHORT  384 /* numbers whose 64 expanded rows take half the first-level cache */
-#define INLINE static inline __attribute__((always_inline))
-
-INLINE __m512i broadcast(const uint8_t *q) {
-    int32_t four;
-    memcpy(&four, q, sizeof four);
-    return _mm512_set1_epi32(four);
-}
+#define ROWS  64
+#define K_MAX 65536
+#define SHORT 384 /* numbers whose 64 expanded rows take half the first-level cache */
 
 static bool supported(void) { return trit_isa_level() >= TRIT_ISA_AVX512 && trit_cpu_has_vnni(); }
 
@@ -45,8 +35,6 @@ static void pack_v16(const trit_dot_shape *s, const int8_t *w, int64_t rows, uin
         }
 }
 
-#define EACH_PIXEL _Pragma("GCC unroll 7") for (int i = 0; i < nn; i++)
-
 INLINE void store_rows(int32_t *acc, __m512i a, __m512i b, __m512i c, __m512i d, int32_t sum) {
     const __m512i t = _mm512_set1_epi32(sum);
     const __m512i r1 = _mm512_srai_epi32(_mm512_sub_epi32(c, d), 2);
@@ -56,34 +44,6 @@ INLINE void store_rows(int32_t *acc, __m512i a, __m512i b, __m512i c, __m512i d,
     _mm512_storeu_si512(acc + 32, _mm512_sub_epi32(r2, t));
     _mm512_storeu_si512(acc + 48, _mm512_srai_epi32(_mm512_sub_epi32(a, b), 6));
 }
-
-/*
- * Two fields share a broadcast, so that loads stay below two a pair of products.  28 sums, two
- * fields' weights and one broadcast fill the registers; written as instructions because gcc 12
- * hoists masks and broadcasts and then spills the sums.
- */
-typedef int32_t four __attribute__((may_alias, aligned(1)));
-
-INLINE void two_fields(__m512i *f1, __m512i *f2, __m512i w1, __m512i w2, const uint8_t *q) {
-    __m512i b;
-    __asm__ volatile("vpbroadcastd %[x], %[b]\n\t"
-                     "vpdpbusd %[w1], %[b], %[f1]\n\t"
-                     "vpdpbusd %[w2], %[b], %[f2]"
-                     : [f1] "+v"(*f1), [f2] "+v"(*f2), [b] "=&v"(b)
-                     : [w1] "v"(w1), [w2] "v"(w2), [x] "m"(*(const four *)q));
-}
-
-/* v & mask in every byte. */
-INLINE __m512i masked(__m512i v, const int32_t *mask) {
-    __m512i r;
-    __asm__ volatile("vpandd %[m]%{1to16%}, %[v], %[r]" : [r] "=v"(r) : [v] "v"(v), [m] "m"(*mask));
-    return r;
-}
-
-static const int32_t mask63 = 0x3f3f3f3f, mask15 = 0x0f0f0f0f, mask3 = 0x03030303;
-
-#define PASS(F1, F2, w1, w2) EACH_PIXEL two_fields(&F1[i], &F2[i], w1, w2, AT(i));
-#define AT(i)                ((i) < 3 ? q + (i)*step : (i) < 6 ? q3 + ((i)-3) * step : q6)
 
 INLINE void tile64(const trit_dot_shape *s, const uint8_t *w, const uint8_t *x, const int32_t *sums,
                    int32_t *acc, const int nn) {
@@ -165,24 +125,12 @@ static void dot64(const trit_dot_shape *s, const uint8_t *packed, const uint8_t 
 
 /* ------------------------------------------------------------- few channels */
 
-static void pack_s16(const trit_dot_shape *s, const int8_t *w, int64_t rows, int64_t block,
-                     uint8_t *packed) {
-    const int64_t n = s->segments * s->length, per = s->groups / s->segments;
-    for (int64_t g = 0; g < s->groups; g++)
-        for (int64_t r = 0; r < block; r++)
-            for (int64_t j = 0; j < 4; j++, packed++) {
-                const int64_t at = g % per * 4 + j;
-                const bool there = r < rows && at < s->length;
-                *packed = there ? (uint8_t)w[r * n + g / per * s->length + at] : 0;
-            }
-}
-
 static void pack16(const trit_dot_shape *s, const int8_t *w, int64_t rows, uint8_t *packed) {
-    pack_s16(s, w, rows, 16, packed);
+    trit_dot_pack_s16(s, w, rows, 16, packed);
 }
 
 static void pack32(const trit_dot_shape *s, const int8_t *w, int64_t rows, uint8_t *packed) {
-    pack_s16(s, w, rows, 32, packed);
+    trit_dot_pack_s16(s, w, rows, 32, packed);
 }
 
 /* A pointer near pixel i: few registers hold all addresses. */
@@ -265,14 +213,12 @@ static void dot32(const trit_dot_shape *s, const uint8_t *packed, const uint8_t 
 INLINE void wide_tile(const trit_dot_shape *s, const uint8_t *w, const uint8_t *x, int32_t *acc,
                       const int nn) {
     __m512i A[TILE], B[TILE], C[TILE], D[TILE];
-    const int64_t step = s->step, per = s->groups / s->segments;
+    const int64_t step = s->step;
     EACH_PIXEL A[i] = B[i] = C[i] = D[i] = _mm512_setzero_si512();
-    for (int64_t segment = 0; segment < s->segments; segment++) {
-        const uint8_t *q = x + s->offset[segment * per], *q3 = q + 3 * step, *q6 = q + 6 * step;
-        for (int64_t g = 0; g < per; g++, w += 256, q += 4, q3 += 4, q6 += 4) {
-            PASS(A, B, _mm512_loadu_si512(w), _mm512_loadu_si512(w + 64))
-            PASS(C, D, _mm512_loadu_si512(w + 128), _mm512_loadu_si512(w + 192))
-        }
+    for (int64_t g = 0; g < s->groups; g++, w += 256) { /* runs are too short for a loop each */
+        const uint8_t *q = x + s->offset[g], *q3 = q + 3 * step, *q6 = q + 6 * step;
+        PASS(A, B, _mm512_loadu_si512(w), _mm512_loadu_si512(w + 64))
+        PASS(C, D, _mm512_loadu_si512(w + 128), _mm512_loadu_si512(w + 192))
     }
     EACH_PIXEL {
         int32_t *to = acc + i * ROWS;
@@ -315,7 +261,7 @@ static void dot_wide(const trit_dot_shape *s, const uint8_t *packed, const uint8
 }
 
 static void pack64(const trit_dot_shape *s, const int8_t *w, int64_t rows, uint8_t *packed) {
-    pack_s16(s, w, rows, 64, packed);
+    trit_dot_pack_s16(s, w, rows, 64, packed);
 }
 
 const trit_dot_set trit_dot_vnni64 = {.name = "vnni64",
@@ -330,6 +276,7 @@ const trit_dot_set trit_dot_vnni64 = {.name = "vnni64",
 const trit_dot_set trit_dot_vnni64x = {.name = "vnni64x",
                                        .block = ROWS,
                                        .pixels = 49,
+                                       .for_conv = true,
                                        .max_k = SHORT,
                                        .supported = supported,
                                        .block_bytes = 256,
