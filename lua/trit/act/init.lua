@@ -18,7 +18,8 @@ local fn = require "trit.fn"
 local ops = core.ops
 local act = {}
 
-local fields = { name = true, doc = true, options = true, init = true, forward = true, output = true }
+local fields = { name = true, doc = true, options = true, init = true, forward = true, output = true,
+  signed = true }
 
 local function sorted(t)
   local keys = {}
@@ -49,7 +50,7 @@ end
 
 --- A new kind: { name, doc, options = { bits = { 2, min =, max =, doc = } }, init(self),
 -- forward(self, x) -> y, and optionally output(self, x, y, layer) -> y for what is done to a layer's
--- output }.  Returns the constructor.
+-- output, and signed = true where both signs of x count }.  Returns the constructor.
 function act.define(d)
   for k in pairs(d) do
     if not fields[k] then core.raise(("act.define: unknown field %q"):format(tostring(k))) end
@@ -159,7 +160,9 @@ function act.of(layer)
   return type(input) == "table" and input.is_act and input or nil
 end
 
---- Quantize what goes into layers; returns the model.
+--- Quantize what goes into layers; returns the model.  For kinds that look at signs (bnn, xnor, abcnet, sttn)
+-- its ReLUs become hard tanhs, as in the published networks, where the sign follows the batch norm: behind
+-- a ReLU every sign is +1.
 function act.quantize(model, rules)
   check_rules(rules)
   local used, chosen = {}, {}
@@ -175,9 +178,12 @@ function act.quantize(model, rules)
       core.raise(("quantize_activations: no layer uses rule %d (%q)"):format(i, rule[1]))
     end
   end
+  local signed = false
   for i, c in ipairs(chosen) do
     if c[2] then act.attach(c[1], c[2]:clone(), i) end
+    signed = signed or c[2] and c[2].descriptor.signed
   end
+  if signed then require("trit.nn.mode").rectify(model, ops.hardtanh) end
   return model
 end
 

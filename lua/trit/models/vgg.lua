@@ -18,7 +18,7 @@ local CONVS = 2            -- of each stage
 
 local Vgg = nn.class("vgg")
 
-local function relu() return nn.lambda(ops.relu) end
+local function relu() return nn.lambda(nn.relu) end
 local function pool() return nn.lambda(function(x) return ops.max_pool(x, { kernel = POOL }) end) end
 
 local function features(o, seed)
