@@ -5,6 +5,7 @@
 
 local core = require "trit.core"
 local linear = require "trit.linear"
+local mode = require "trit.nn.mode"
 local quant = require "trit.quant"
 
 local ops = core.ops
@@ -32,24 +33,35 @@ function channels.targets(net)
   return list
 end
 
---- Inputs of a layer for a batch, as they stand in the network: run(x) -> input (a tensor of its own).
-function channels.input_of(net, layer, x)
-  local seen
-  local before = rawget(layer, "forward")
-  local forward = before or getmetatable(layer).forward
-  rawset(layer, "forward", function(self, input)
-    seen = input:clone():keep()
-    return forward(self, input)
+--- f(result, input) at every call of a module, inside its network, until closed:
+-- local guard <close> = channels.watch(module, f).
+function channels.watch(module, f)
+  local before = rawget(module, "forward")
+  local forward = before or getmetatable(module).forward
+  rawset(module, "forward", function(self, input)
+    local out = forward(self, input)
+    f(out, input)
+    return out
   end)
-  local old, training = core.grad_enabled(false), net.training
-  net:eval()
-  local ok, message = pcall(net, x)
-  rawset(layer, "forward", before)
-  if training then net:train() end
-  core.grad_enabled(old)
-  if not ok then error(message, 0) end
+  return setmetatable({}, { __close = function() rawset(module, "forward", before) end })
+end
+
+-- What a batch is, at a module of a network in evaluation: its result, or with `which` 2 its input.
+local function seen_at(net, module, x, which)
+  local seen
+  local evaluation <close> = mode.evaluation(net) -- luacheck: ignore evaluation
+  local guard <close> = channels.watch(module, function(...) -- luacheck: ignore guard
+    seen = select(which, ...):clone():keep()
+  end)
+  net(x)
   return seen
 end
+
+--- Inputs of a layer for a batch, as they stand in the network (a tensor of its own).
+function channels.input_of(net, layer, x) return seen_at(net, layer, x, 2) end
+
+--- Results of a module for a batch, likewise.
+function channels.output_of(net, module, x) return seen_at(net, module, x, 1) end
 
 -- Pseudo-random whole number in 1..n, of (seed, i).
 local function pick(seed, i, n)

@@ -469,7 +469,76 @@ describe("choosing channels", function()
     local original = trit.models.resnet8 { classes = 10, seed = 1 }
     require("trit.methods.channel_pruning").prune(m, original, x, { filters = 4, places = 4 })
   end)
-  pruned("dcp", function(m) require("trit.methods.dcp").prune(m, x, y, { classes = 10 }) end)
+  pruned("dcp", function(m)
+    local original = trit.models.resnet8 { classes = 10, seed = 1 }
+    require("trit.methods.dcp").prune(m, original, x, y, { classes = 10 })
+  end)
+
+  it("parts a network into stages with losses along it (DCP)", function()
+    local dcp = require "trit.methods.dcp"
+    local m = trit.models.resnet20 { classes = 10, seed = 1 }
+    local stages = dcp.stages(m, x, { classes = 10, losses = 2 })
+    local counts = {}
+    for p, stage in ipairs(stages) do counts[p] = #stage.targets end
+    assert.are.same({ 3, 3, 3 }, counts)
+    assert.are.equal(m:find("layer1.2"), stages[1].module)
+    assert.are.equal(m:find("layer2.2"), stages[2].module)
+    assert.is_nil(stages[3].head)
+    assert.are.equal(32, stages[2].head["0"].weight:numel())
+    assert.are.equal(3, #dcp.stages(trit.models.resnet56 {}, x, { classes = 10 }) - 1)
+    assert.are.equal(2, #dcp.stages(trit.models.resnet8 {}, x, { classes = 10 }) - 1)
+  end)
+
+  it("weighs a layer by its own error and by the stage's loss through the network (DCP)", function()
+    local dcp, channels = require "trit.methods.dcp", require "trit.channels"
+    local m = trit.models.resnet8 { classes = 10, seed = 1 }
+    m:eval()
+    local stage = dcp.stages(m, x, { classes = 10 })[2]
+    stage.head:eval()
+    local layer = m:find("layer2.0.conv2")
+    local want = channels.output_of(m, layer, x)
+    local logits = trit.no_grad(function()
+      return stage.head(channels.output_of(m, stage.module, x)):keep()
+    end)
+    local function near(a, b) assert.is_true(math.abs(a - b) < 1e-4 * (1 + math.abs(b)), a .. " " .. b) end
+    local loss = trit.cross_entropy(logits, y):item()
+    near(dcp.objective(m, layer, stage, x, y, want, 1):item(), loss) -- no error of its own
+    near(dcp.objective(m, layer, stage, x, y, want * 0, 0):item(), (want * want):mean():item() / 2)
+    -- an earlier layer of the stage reaches the head through what is between
+    local first = m:find("layer2.0.conv1").weight
+    first:zero_grad()
+    dcp.objective(m, m:find("layer2.0.conv1"), stage, x, y, want * 0, 1):backward()
+    assert.is_true(first.grad:abs():sum():item() > 0)
+    local later = m:find("layer3.0.conv1").weight.grad
+    assert.is_true(later == nil or later:abs():sum():item() == 0)
+  end)
+
+  it("takes up channels greedily and moves only those taken (DCP)", function()
+    local dcp = require "trit.methods.dcp"
+    local want = trit.randn({ 1, 6, 1, 1 }, { seed = 3 }) -- L = |w - want|^2 / 2: dL/dw = w - want at 0
+    local start = trit.randn({ 1, 6, 1, 1 }, { seed = 4 })
+    local w = start:clone():requires_grad(true)
+    local function objective()
+      local off = w - want
+      return (off * off):sum() * 0.5
+    end
+    local order, target = {}, want:totable()[1]
+    for j = 1, 6 do order[j] = j end
+    table.sort(order, function(a, b) return math.abs(target[a][1][1]) > math.abs(target[b][1][1]) end)
+    local kept = dcp.select(w, objective, { keep = 3, step = 0.5, steps = 2 })
+    assert.are.same({ order[1], order[2], order[3] }, kept)
+    for j = 1, 6 do -- the first taken made 6 steps of half the way, the last 2
+      local at = 0
+      for k, i in ipairs(kept) do at = i == j and k or at end
+      local left = at > 0 and 0.5 ^ (2 * (4 - at)) or 1
+      local from, goal = start:totable()[1][j][1][1], at > 0 and target[j][1][1] or nil
+      goal = goal or from
+      assert.is_true(math.abs(w:detach():totable()[1][j][1][1] - (goal + (from - goal) * left)) < 1e-5)
+    end
+    -- each channel must lower L by the share epsilon of the first
+    w:copy(start)
+    assert.is_true(#dcp.select(w, objective, { keep = 6, step = 1, steps = 1, epsilon = 0.2 }) < 6)
+  end)
 
   it("sees a layer's outputs as sums over its inputs", function()
     local channels = require "trit.channels"
