@@ -63,16 +63,38 @@ function channels.input_of(net, layer, x) return seen_at(net, layer, x, 2) end
 --- Results of a module for a batch, likewise.
 function channels.output_of(net, module, x) return seen_at(net, module, x, 1) end
 
+--- The batch norm behind a convolution of a network, by names (conv2 and bn2, features.3 and features.4), or
+-- nil.
+function channels.norm_of(net, name)
+  local head, number = name:match("^(.*)conv(%d)%.weight$")
+  local path = head and ("%sbn%s"):format(head, number)
+  if not head then
+    head, number = name:match("^(.*%.)(%d+)%.weight$")
+    path = head and ("%s%d"):format(head, number + 1)
+  end
+  local m = path and net:find(path)
+  return m and m.kind == "batch_norm" and m or nil
+end
+
+--- The residual block whose branch ends with this convolution, or nil.
+function channels.block_of(net, name)
+  local head, number = name:match("^(.+)%.conv(%d)%.weight$")
+  local block = head and net:find(head)
+  if not block or not block.shortcut or rawget(block, "conv" .. number + 1) then return nil end
+  return block
+end
+
 -- Pseudo-random whole number in 1..n, of (seed, i).
 local function pick(seed, i, n)
   return 1 + core.rand({ 1 }, { seed = seed * 65536 + i, stream = 7 }):item() * n // 1 | 0
 end
 
 --- Sampled outputs of a layer as sums over input channels (methods 2.13): rows of contributions and their
--- sums.  x: the layer's input; weight: what it computes with; o = { filters = 8, places = 10, seed = 1 }.
--- Returns X[row][channel], y[row].
-function channels.contributions(layer, x, weight, o)
+-- sums.  x: the layer's input; weight: what it computes with; o = { filters = 8, places = 10, seed = 1 };
+-- `more`, in the shape of the outputs, is added to the sums.  Returns X[row][channel], y[row].
+function channels.contributions(layer, x, weight, o, more)
   local shape, n, X, y = weight:shape(), x:shape()[1], {}, {}
+  more = more and more:totable()
   local c, draw = shape[2], 0
   local old = core.grad_enabled(false)
   for f = 1, o.filters or 8 do
@@ -88,9 +110,10 @@ function channels.contributions(layer, x, weight, o)
       for _ = 1, o.places or 10 do
         draw = draw + 1
         local place = pick((o.seed or 1) + 1, draw, size[3] * size[4]) - 1
-        local row, sum = {}, 0
+        local i, j = place // size[4] + 1, place % size[4] + 1
+        local row, sum = {}, more and more[image][filter][i][j] or 0
         for k = 1, c do
-          row[k] = t[image][k][place // size[4] + 1][place % size[4] + 1]
+          row[k] = t[image][k][i][j]
           sum = sum + row[k]
         end
         X[#X + 1], y[#y + 1] = row, sum

@@ -474,6 +474,71 @@ describe("choosing channels", function()
     require("trit.methods.dcp").prune(m, original, x, y, { classes = 10 })
   end)
 
+  describe("by LASSO", function()
+    local channels, prune = require "trit.channels", require("trit.methods.channel_pruning").prune
+    local images = require("trit.channels").batch(d, 16)
+
+    -- A network with statistics of its own, and a copy.
+    local function pair()
+      local a, b = trit.models.resnet14 { classes = 10, seed = 1 }, trit.models.resnet14 { classes = 10 }
+      a:train()
+      trit.no_grad(function()
+        for name, m in a:named_modules() do
+          if m.kind == "batch_norm" then
+            m.weight:copy(trit.rand(m.weight:shape(), { seed = #name }) + 0.5)
+            m.bias:copy(trit.randn(m.bias:shape(), { seed = #name + 7 }) * 0.3)
+            m.momentum = 0.5
+          end
+        end
+        for _ = 1, 8 do a(images) end
+      end)
+      b:load_state_dict(a:state_dict())
+      return a:eval(), b:eval()
+    end
+
+    -- Mean square of what a module gives more in one network than in the other, and its mean's.
+    local function off(a, b, name)
+      local e = channels.output_of(a, a:find(name), images) - channels.output_of(b, b:find(name), images)
+      local mean = e:mean { axes = { 1, 3, 4 } }
+      return (e * e):mean():item(), (mean * mean):mean():item()
+    end
+
+    it("mends the shortcut's error with the end of the branch", function()
+      local function error_of(mended)
+        local original, m = pair()
+        trit.no_grad(function()
+          m.conv1.weight:copy(m.conv1.weight + trit.randn(m.conv1.weight:shape(), { seed = 9 }) * 0.05)
+        end)
+        local block_of = channels.block_of
+        if not mended then channels.block_of = function() end end
+        prune(m, original, images, { keep = 1, filters = 4, places = 4 })
+        channels.block_of = block_of
+        return (off(m, original, "layer1.1"))
+      end
+      assert.is_true(error_of(true) < 0.85 * error_of(false)) -- the branch cannot give all of it
+      local original, m = pair()
+      assert.are.equal(m:find("layer1.1"), channels.block_of(m, "layer1.1.conv2.weight"))
+      assert.is_nil(channels.block_of(m, "layer1.1.conv1.weight"))
+      assert.is_nil(channels.block_of(original, "fc.weight"))
+    end)
+
+    it("fits a bias, which the batch norm takes", function()
+      local original, m = pair()
+      local mean = m:find("layer1.0.bn2").running_mean:clone()
+      prune(m, original, images, { keep = 0.5, filters = 4, places = 4 })
+      assert.is_true(m:find("layer1.0.bn2").running_mean:max_difference(mean) > 1e-3)
+      local all, of_mean = off(m, original, "layer1.0.bn2")
+      assert.is_true(all > 0 and of_mean < 0.02 * all, of_mean .. " of " .. all)
+    end)
+
+    it("finds the batch norm behind a layer", function()
+      local vgg = trit.models.vgg_small {}
+      assert.are.equal(vgg:find("features.4"), channels.norm_of(vgg, "features.3.weight"))
+      assert.is_nil(channels.norm_of(vgg, "classifier.0.weight"))
+      assert.is_nil(channels.norm_of(net(), "conv2.weight"))
+    end)
+  end)
+
   it("parts a network into stages with losses along it (DCP)", function()
     local dcp = require "trit.methods.dcp"
     local m = trit.models.resnet20 { classes = 10, seed = 1 }

@@ -16,7 +16,14 @@ local function downsample(cin, cout, stride, seed)
     nn.batch_norm { cout } }
 end
 
+-- What is added to a block's branch.
+local function shortcut(block, x)
+  local skip = rawget(block, "downsample")
+  return skip and skip(x) or x
+end
+
 local Basic = nn.class("basic_block_b")
+Basic.shortcut = shortcut
 Basic.expansion = 1
 
 function Basic:init(cin, width, stride, seed)
@@ -30,11 +37,11 @@ end
 function Basic:forward(x)
   local y = nn.relu(self.bn1(self.conv1(x)))
   y = self.bn2(self.conv2(y))
-  local skip = rawget(self, "downsample")
-  return nn.relu(ops.add(y, skip and skip(x) or x))
+  return nn.relu(ops.add(y, self:shortcut(x)))
 end
 
 local Bottleneck = nn.class("bottleneck")
+Bottleneck.shortcut = shortcut
 Bottleneck.expansion = 4
 
 function Bottleneck:init(cin, width, stride, seed)
@@ -52,8 +59,7 @@ function Bottleneck:forward(x)
   local y = nn.relu(self.bn1(self.conv1(x)))
   y = nn.relu(self.bn2(self.conv2(y)))
   y = self.bn3(self.conv3(y))
-  local skip = rawget(self, "downsample")
-  return nn.relu(ops.add(y, skip and skip(x) or x))
+  return nn.relu(ops.add(y, self:shortcut(x)))
 end
 
 local ResNet = nn.class("resnet")

@@ -34,12 +34,17 @@ function Block:init(cin, planes, stride, member, seed)
   end
 end
 
+--- What is added to the branch.
+function Block:shortcut(x)
+  local skip = rawget(self, "downsample")
+  return skip and skip(x) or x
+end
+
 function Block:forward(x)
   local y = nn.relu(self.bn1(self.conv1(x)))
   y = nn.relu(self.bn2(self.conv2(y)))
   y = self.bn3(self.conv3(y))
-  local skip = rawget(self, "downsample")
-  return nn.relu(ops.add(y, skip and skip(x) or x))
+  return nn.relu(ops.add(y, self:shortcut(x)))
 end
 
 local ResNeXt = nn.class("resnext")
