@@ -63,6 +63,27 @@ describe("trit.methods", function()
     assert.is_true(tuned.conv1.weight:equal(from["conv1.weight"]))
   end)
 
+  it("clamp STTN's latent tensors, which leaves first and last layer float", function()
+    local from = net():state_dict()
+    for _, w in pairs(from) do w:copy(w * 20) end
+    local result, m = trit.methods.train("sttn", { model = net, from = from, data = data(), epochs = 1,
+      lr = 1e-6, quiet = true, log = false, max_steps = 2, out = dir .. "/sttn_big" })
+    assert.is_true(result.bits > 2)
+    assert.is_nil(rawget(m.conv1, "quantizer"))
+    for _, w in ipairs { m.conv2.weight, m.conv2.quantizer.w2 } do
+      assert.is_true(w:abs():max():item() <= 1)
+    end
+    assert.is_true(m.conv1.weight:abs():max():item() > 1)
+  end)
+
+  it("count no epoch of a partly float network as the best", function()
+    for _, name in ipairs { "inq", "uniq" } do
+      local result = trit.methods.train(name, { model = net, data = data(), epochs = 3, pretrain = 1,
+        quiet = true, log = false, out = dir .. "/best_" .. name })
+      assert.are.equal(result.top1, result.best_top1)
+    end
+  end)
+
   it("say what is wrong", function()
     fails('methods: none is called "none"; known: float, ', trit.methods.train, "none", {})
     fails("methods.train: the job needs model", trit.methods.train, "twn", {})
