@@ -128,6 +128,11 @@ describe("activation quantizers", function()
       local x = trit.randn({ 4, 3, 16, 16 }, { seed = 5 })
       net(x)
       assert.is_true(seen:min():item() < -0.5 and seen:min():item() >= -1 and seen:max():item() <= 1)
+      trit.quantize_activations(net, { { ".*", trit.act.dorefa {} } }) -- replaced: ReLUs again
+      net(x)
+      local relu = trit.models.resnet8 { classes = 10, seed = 1 }
+      trit.quantize_activations(relu, { { ".*", trit.act.dorefa {} } })
+      assert.is_true(relu(x):equal(net(x)))
       local plain = trit.models.resnet8 { classes = 10, seed = 1 } -- others keep their ReLUs
       assert.is_true(trit.no_grad(function() return plain.bn1(plain.conv1(x)):min():item() end) < 0)
       assert.is_true(trit.relu(x):equal(trit.nn.relu(x)))

@@ -160,9 +160,20 @@ function act.of(layer)
   return type(input) == "table" and input.is_act and input or nil
 end
 
---- Quantize what goes into layers; returns the model.  For kinds that look at signs (bnn, xnor, abcnet, sttn)
--- its ReLUs become hard tanhs, as in the published networks, where the sign follows the batch norm: behind
--- a ReLU every sign is +1.
+--- For kinds that look at signs (bnn, xnor, abcnet, sttn) a network's ReLUs become hard tanhs, as in the
+-- published ones, where the sign follows the batch norm: behind a ReLU every sign is +1.
+function act.rectify(model)
+  local signed = false
+  for _, layer in model:quantizable() do
+    local quantizer = act.of(layer)
+    signed = signed or quantizer ~= nil and quantizer.descriptor.signed == true
+  end
+  if signed or rawget(model, "rectify") then
+    require("trit.nn.mode").rectify(model, signed and ops.hardtanh or nil)
+  end
+end
+
+--- Quantize what goes into layers, and see to the rectifiers before them (act.rectify); returns the model.
 function act.quantize(model, rules)
   check_rules(rules)
   local used, chosen = {}, {}
@@ -178,12 +189,10 @@ function act.quantize(model, rules)
       core.raise(("quantize_activations: no layer uses rule %d (%q)"):format(i, rule[1]))
     end
   end
-  local signed = false
   for i, c in ipairs(chosen) do
     if c[2] then act.attach(c[1], c[2]:clone(), i) end
-    signed = signed or c[2] and c[2].descriptor.signed
   end
-  if signed then require("trit.nn.mode").rectify(model, ops.hardtanh) end
+  act.rectify(model)
   return model
 end
 

@@ -44,12 +44,15 @@ local rectified = {
   __close = function(g) mode.rectifier = g.before end,
 }
 
---- Let a network apply `f` wherever it says nn.relu: the sign of what a ReLU leaves is always +1.
+--- Let a network apply `f` wherever it says nn.relu (nil: ReLU again).
 function mode.rectify(net, f)
+  local known = rawget(net, "rectify")
+  rawset(net, "rectify", { f = f })
+  if known then return end
   local forward = rawget(net, "forward") or getmetatable(net).forward
   rawset(net, "forward", function(self, ...)
     local guard <close> = setmetatable({ before = mode.rectifier }, rectified) -- luacheck: ignore guard
-    mode.rectifier = f
+    mode.rectifier = rawget(self, "rectify").f
     return forward(self, ...)
   end)
 end
