@@ -13,7 +13,7 @@ uv.os_setenv("TRIT_CACHE", dir .. "/cache")
 local HERE = "experiments/methods/recipes"
 local NETWORK = { -- small ones of the same kind, where the recipe's own is large
   resnet18 = "resnet8", resnet56 = "resnet8", resnet20 = "resnet8", alexnet_bn = "vgg_small",
-  vgg7 = "vgg7", lenet5 = "lenet5" }
+  vgg7 = "vgg_small", vgg9 = "vgg_small", lenet5 = "lenet5" }
 
 local function remove(path)
   if lfs.symlinkattributes(path, "mode") == "directory" then

@@ -6,6 +6,6 @@
 
 local trit = require "trit"
 
-trit.methods.recipe { method = "bnn", model = "vgg7", augment = "", start = "scratch", ends = "quantized",
+trit.methods.recipe { method = "bnn", model = "vgg9", augment = "", start = "scratch", ends = "quantized",
   epochs = 500, batch = 50, optimizer = "adam", lr = 1e-3, weight_decay = 0, schedule = "to:3e-7",
   loss = "squared_hinge" }
