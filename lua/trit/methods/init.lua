@@ -24,8 +24,7 @@
 --
 -- A job: model (function -> fresh float network), data, epochs (of the whole), pretrain (of these in float
 -- for methods that start so), lr, weight_decay, seed, from (a float state instead of pretraining), out,
--- quiet; and, as recipes give it (trit.methods_recipe), optimizer(net, lr) and schedule(epochs) in place of
--- SGD and the cosine.
+-- quiet.
 
 local core = require "trit.core"
 local lfs = require "lfs"
@@ -112,7 +111,7 @@ end
 local MOMENTUM, FINE_TUNE = 0.9, 0.2 -- of SGD; of the learning rate when trained float weights are tuned
 local THRESHOLDS = 0.01 -- learning rate of thresholds in units of the job's (methods 1.6, the stable choice)
 
---- The optimizer of methods that say nothing else.
+--- The optimizer of methods that say nothing else; recipes give job.optimizer(net, lr).
 function methods.sgd(net, job, lr)
   if job.optimizer then return job.optimizer(net, lr) end
   return require("trit.optim").sgd(net:parameters(),
@@ -120,6 +119,7 @@ function methods.sgd(net, job, lr)
 end
 
 --- One training of `net` by job: o = { epochs, lr, optimizer, loss, hooks, label, lr_th, out, mode, config }.
+-- Its rate is a cosine, or job.schedule(epochs).
 function methods.fit(net, job, o)
   local schemes, schedule = require "trit.schemes", require "trit.schedule"
   local optimizer = o.optimizer or methods.sgd(net, job, o.lr)
