@@ -8,15 +8,21 @@
 #include "bind.h"
 
 typedef struct {
-    lua_State *L;        /* the main state: backward runs while a script's call is on it */
-    int ref;             /* { backward = f, saved = {...}, name = s } in the registry */
-    trit_tensor *result; /* of the Lua forward; the caller's while forward runs */
+    lua_State *L; /* the main state: backward runs while a script's call is on it */
+    int ref;      /* { backward = f, saved = {...}, name = s } in the registry */
+    trit_tensor
+        *result; /* of the Lua forward; the caller's while forward runs, then ours if pinned */
+    bool pinned; /* a module drops what no call recorded: not the memory of y */
     trit_op op;
 } lua_function;
 
 static void release(void *user) {
     lua_function *f = user;
     luaL_unref(f->L, LUA_REGISTRYINDEX, f->ref);
+    if (f->pinned) {
+        trit_tensor_unpin(f->result);
+        trit_tensor_release(f->result);
+    }
     free(f);
 }
 
@@ -28,8 +34,11 @@ static trit_status infer(const trit_call *c, trit_shape *out) {
 
 /* Forward already ran in Lua; take its result over. */
 static trit_status forward(trit_call *c) {
-    const lua_function *f = c->user;
-    return trit_detach(f->result, &c->out);
+    lua_function *f = c->user;
+    TRIT_TRY(trit_detach(f->result, &c->out));
+    f->pinned = trit_tensor_pin(f->result);
+    if (f->pinned) trit_tensor_retain(f->result);
+    return TRIT_OK;
 }
 
 /* Collect what the Lua backward returned: one gradient per operand, nil where not wanted. */

@@ -53,8 +53,4 @@ struct trit_sums *trit_sums_new(const trit_tensor *of, int64_t C);
 /* The tensor takes them over; NULL takes away what there is: its values changed. */
 void trit_tensor_set_sums(trit_tensor *t, struct trit_sums *sums);
 
-/* Pins: whoever holds a temporary without history keeps its memory (autograd/scope.c). */
-bool trit_tensor_pin(trit_tensor *t); /* true: it is pinned now, and must be unpinned */
-void trit_tensor_unpin(trit_tensor *t);
-
 #endif

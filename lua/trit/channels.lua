@@ -5,6 +5,7 @@
 
 local core = require "trit.core"
 local linear = require "trit.linear"
+local mode = require "trit.nn.mode"
 local quant = require "trit.quant"
 
 local ops = core.ops
@@ -32,23 +33,55 @@ function channels.targets(net)
   return list
 end
 
---- Inputs of a layer for a batch, as they stand in the network: run(x) -> input (a tensor of its own).
-function channels.input_of(net, layer, x)
-  local seen
-  local before = rawget(layer, "forward")
-  local forward = before or getmetatable(layer).forward
-  rawset(layer, "forward", function(self, input)
-    seen = input:clone():keep()
-    return forward(self, input)
+--- f(result, input) at every call of a module, inside its network, until closed:
+-- local guard <close> = channels.watch(module, f).
+function channels.watch(module, f)
+  local before = rawget(module, "forward")
+  local forward = before or getmetatable(module).forward
+  rawset(module, "forward", function(self, input)
+    local out = forward(self, input)
+    f(out, input)
+    return out
   end)
-  local old, training = core.grad_enabled(false), net.training
-  net:eval()
-  local ok, message = pcall(net, x)
-  rawset(layer, "forward", before)
-  if training then net:train() end
-  core.grad_enabled(old)
-  if not ok then error(message, 0) end
+  return setmetatable({}, { __close = function() rawset(module, "forward", before) end })
+end
+
+-- What a batch is, at a module of a network in evaluation: its result, or with `which` 2 its input.
+local function seen_at(net, module, x, which)
+  local seen
+  local evaluation <close> = mode.evaluation(net) -- luacheck: ignore evaluation
+  local guard <close> = channels.watch(module, function(...) -- luacheck: ignore guard
+    seen = select(which, ...):clone():keep()
+  end)
+  net(x)
   return seen
+end
+
+--- Inputs of a layer for a batch, as they stand in the network (a tensor of its own).
+function channels.input_of(net, layer, x) return seen_at(net, layer, x, 2) end
+
+--- Results of a module for a batch, likewise.
+function channels.output_of(net, module, x) return seen_at(net, module, x, 1) end
+
+--- The batch norm behind a convolution of a network, by names (conv2 and bn2, features.3 and features.4), or
+-- nil.
+function channels.norm_of(net, name)
+  local head, number = name:match("^(.*)conv(%d)%.weight$")
+  local path = head and ("%sbn%s"):format(head, number)
+  if not head then
+    head, number = name:match("^(.*%.)(%d+)%.weight$")
+    path = head and ("%s%d"):format(head, number + 1)
+  end
+  local m = path and net:find(path)
+  return m and m.kind == "batch_norm" and m or nil
+end
+
+--- The residual block whose branch ends with this convolution, or nil.
+function channels.block_of(net, name)
+  local head, number = name:match("^(.+)%.conv(%d)%.weight$")
+  local block = head and net:find(head)
+  if not block or not block.shortcut or rawget(block, "conv" .. number + 1) then return nil end
+  return block
 end
 
 -- Pseudo-random whole number in 1..n, of (seed, i).
@@ -57,10 +90,11 @@ local function pick(seed, i, n)
 end
 
 --- Sampled outputs of a layer as sums over input channels (methods 2.13): rows of contributions and their
--- sums.  x: the layer's input; weight: what it computes with; o = { filters = 8, places = 10, seed = 1 }.
--- Returns X[row][channel], y[row].
-function channels.contributions(layer, x, weight, o)
+-- sums.  x: the layer's input; weight: what it computes with; o = { filters = 8, places = 10, seed = 1 };
+-- `more`, in the shape of the outputs, is added to the sums.  Returns X[row][channel], y[row].
+function channels.contributions(layer, x, weight, o, more)
   local shape, n, X, y = weight:shape(), x:shape()[1], {}, {}
+  more = more and more:totable()
   local c, draw = shape[2], 0
   local old = core.grad_enabled(false)
   for f = 1, o.filters or 8 do
@@ -76,9 +110,10 @@ function channels.contributions(layer, x, weight, o)
       for _ = 1, o.places or 10 do
         draw = draw + 1
         local place = pick((o.seed or 1) + 1, draw, size[3] * size[4]) - 1
-        local row, sum = {}, 0
+        local i, j = place // size[4] + 1, place % size[4] + 1
+        local row, sum = {}, more and more[image][filter][i][j] or 0
         for k = 1, c do
-          row[k] = t[image][k][place // size[4] + 1][place % size[4] + 1]
+          row[k] = t[image][k][i][j]
           sum = sum + row[k]
         end
         X[#X + 1], y[#y + 1] = row, sum

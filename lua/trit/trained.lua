@@ -94,6 +94,7 @@ local function quantize(net, layers)
       module:set_quantizer(quant.create(kind, layer.options))
     end
   end
+  act.rectify(net)
   return net
 end
 

@@ -115,6 +115,30 @@ describe("activation quantizers", function()
     end)
   end
 
+  for _, name in ipairs { "bnn", "xnor", "abcnet", "sttn" } do
+    it("see both signs behind a network's batch norms: " .. name, function()
+      local net = trit.quantize_activations(trit.models.resnet8 { classes = 10, seed = 1 },
+        { { "^conv1%.", false }, { ".*", trit.act[name] {} } })
+      local layer, seen = net:find("layer2.0.conv2"), nil
+      local quantizer = layer.input
+      rawset(quantizer, "forward", function(self, x)
+        seen = x:clone():keep()
+        return getmetatable(quantizer).forward(self, x)
+      end)
+      local x = trit.randn({ 4, 3, 16, 16 }, { seed = 5 })
+      net(x)
+      assert.is_true(seen:min():item() < -0.5 and seen:min():item() >= -1 and seen:max():item() <= 1)
+      trit.quantize_activations(net, { { ".*", trit.act.dorefa {} } }) -- replaced: ReLUs again
+      net(x)
+      local relu = trit.models.resnet8 { classes = 10, seed = 1 }
+      trit.quantize_activations(relu, { { ".*", trit.act.dorefa {} } })
+      assert.is_true(relu(x):equal(net(x)))
+      local plain = trit.models.resnet8 { classes = 10, seed = 1 } -- others keep their ReLUs
+      assert.is_true(trit.no_grad(function() return plain.bn1(plain.conv1(x)):min():item() end) < 0)
+      assert.is_true(trit.relu(x):equal(trit.nn.relu(x)))
+    end)
+  end
+
   it("have PACT's clipping and its gradient", function()
     local q = trit.act.pact { bits = 2, alpha = 3 }
     local x = trit.tensor { { -1, 0.4, 1.6, 2.9, 3, 7 } }:requires_grad(true)

@@ -153,6 +153,30 @@ describe("trit.fn", function()
     assert.are.same({ 12, -4 }, x.grad:totable())
   end)
 
+  it("inside a module keeps its result until backward: the next layer's weights need it", function()
+    local double = trit.fn { name = "double", forward = function(_, x) return x * 2 end,
+      backward = function(_, g) return g * 2 end }
+    local conv = nn.conv2d { 4, 4, kernel = 3, padding = 1, seed = 1 }
+    local first = nn.conv2d { 4, 4, kernel = 3, padding = 1, seed = 3 }
+    local x = trit.randn({ 4, 4, 16, 16 }, { seed = 2 })
+    local function gradient(forward, w)
+      w:zero_grad()
+      local y = forward(x)
+      local junk = {} -- takes the place of whatever was given back
+      for k = 1, 20 do junk[k] = first(x) * k end
+      y:sum():backward()
+      assert.are.equal(20, #junk)
+      return w.grad:clone()
+    end
+    local w = conv.weight:detach():clone():requires_grad(true)
+    local want = gradient(function(v) return trit.conv2d(first(v) * 2, w, nil, nil, { padding = 1 }) end, w)
+    local inner = nn.class("inner")
+    function inner:init() self.conv = conv end
+    function inner:forward(v) return self.conv(double(first(v))) end
+    local got = gradient(nn.sequential { inner(), nn.lambda(function(v) return v * 1 end) }, conv.weight)
+    assert.is_true(got:max_difference(want) < 1e-3)
+  end)
+
   it("carries an error inside backward to the script", function()
     local bad = trit.fn { name = "bad", forward = function(_, x) return x * 1 end,
       backward = function() error("no way back") end }

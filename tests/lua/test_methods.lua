@@ -63,6 +63,26 @@ describe("trit.methods", function()
     assert.is_true(tuned.conv1.weight:equal(from["conv1.weight"]))
   end)
 
+  it("clamp STTN's latent tensors, which leaves first and last layer float", function()
+    local from = net():state_dict()
+    for _, w in pairs(from) do w:copy(w * 20) end
+    local result, m = trit.methods.train("sttn", { model = net, from = from, data = data(), epochs = 1,
+      lr = 1e-6, quiet = true, log = false, max_steps = 2, out = dir .. "/sttn_big" })
+    assert.is_true(result.bits > 2)
+    assert.is_nil(rawget(m.conv1, "quantizer"))
+    for _, w in ipairs { m.conv2.weight, m.conv2.quantizer.w2 } do
+      assert.is_true(w:abs():max():item() <= 1)
+    end
+    assert.is_true(m.conv1.weight:abs():max():item() > 1)
+  end)
+
+  it("count no epoch of a partly float network as the best", function()
+    for _, name in ipairs { "inq", "inq_ternary", "uniq" } do
+      local told = trit.methods.get(name).finish(nil, nil, { top1 = 0.3, best_top1 = 0.9 })
+      assert.are.equal(0.3, told.best_top1)
+    end
+  end)
+
   it("say what is wrong", function()
     fails('methods: none is called "none"; known: float, ', trit.methods.train, "none", {})
     fails("methods.train: the job needs model", trit.methods.train, "twn", {})
@@ -310,192 +330,5 @@ describe("draws of quantizers", function()
       q(w):backward(trit.ones { 2000 })
       assert.is_true(math.abs(1 - w.grad:mean():item() - step[2]) < 0.05)
     end
-  end)
-end)
-
-describe("compression", function()
-  local f, why = golden.open("quant_zoo.h5")
-  if not f then
-    pending(why)
-    return
-  end
-  local channels, linear, huffman = require "trit.channels", require "trit.linear", require "trit.huffman"
-  local function check(path, got, tolerance)
-    local e = golden.error(got, f:read_numbers(path))
-    assert.is_true(e <= tolerance, ("%s is off by %.2g"):format(path, e))
-  end
-  local function weights(path)
-    local t = f:read(path)
-    return trit.zeros(t:shape(), { layout = "hwio" }):copy(t):requires_grad(true)
-  end
-  local zoo = {}
-
-  function zoo.prune_magnitude(case, a)
-    local q, w = trit.quant.pruned { quality = a.quality }, weights(case .. "/in/w")
-    q(w):backward(f:read(case .. "/in/g"))
-    check(case .. "/out/mask", q.mask, 0)
-    check(case .. "/out/grad_w", w.grad, 1e-6)
-    check(case .. "/out/threshold", { q:stats()[1].delta }, 1e-6)
-  end
-
-  function zoo.kmeans_share(case, a)
-    local w = weights(case .. "/in/w")
-    w:copy(w:detach() * f:read(case .. "/in/mask"))
-    local one = trit.quant.shared { clusters = a.clusters, rounds = 1 }:reset(w)
-    check(case .. "/out/centroids_1", one.centroids, 1e-6)
-    local q = trit.quant.shared { clusters = a.clusters, rounds = a.rounds }
-    local wq = q(w)
-    check(case .. "/out/centroids", q.centroids, 1e-6)
-    check(case .. "/out/wq", wq, 1e-6)
-    wq:backward(f:read(case .. "/in/g"))
-    check(case .. "/out/grad_centroids", q.centroids.grad, 1e-5)
-  end
-
-  function zoo.bayes_by_backprop(case, a)
-    local mu = weights(case .. "/in/mu")
-    local q = trit.quant.bayes { kl = 1, pi = a.prior_pi, sigma1 = a.prior_sigma1,
-      sigma2 = a.prior_sigma2 }
-    q:reset(mu).rho:copy(f:read(case .. "/in/rho"))
-    q.handle:phase(true, 0, 0)
-    local eps = f:read(case .. "/in/eps")
-    local w = q.handle:apply_noise(eps, mu, q.rho, q.draws)
-    check(case .. "/out/w", w, 1e-6)
-    w:backward(f:read(case .. "/in/g_data"))
-    check(case .. "/out/grad_mu", mu.grad, 1e-5)
-    check(case .. "/out/grad_rho", q.rho.grad, 1e-5)
-  end
-
-  function zoo.huffman(case)
-    local symbols = {}
-    for i, v in ipairs(f:read_numbers(case .. "/in/data")) do symbols[i] = math.tointeger(v) end
-    local counts = huffman.count(symbols)
-    local code = huffman.build(counts)
-    check(case .. "/out/total_bits", { huffman.bits(code.lengths, counts) }, 0)
-    local bytes = huffman.encode(code, symbols)
-    assert.are.equal((huffman.bits(code.lengths, counts) + 7) // 8, #bytes)
-    assert.are.same(symbols, huffman.decode(code, bytes, #symbols))
-    local _, reason = huffman.decode(code, bytes:sub(1, 3), #symbols)
-    assert.are.equal("huffman: the bits end early", reason)
-  end
-
-  function zoo.lasso(case, a)
-    local beta = linear.lasso(f:read(case .. "/in/Z"):totable(), f:read_numbers(case .. "/in/y"), a.lam)
-    check(case .. "/out/beta", beta, 1e-6)
-  end
-
-  function zoo.thinet_greedy(case, a)
-    local X = f:read(case .. "/in/x"):totable()
-    local y = {}
-    for r, row in ipairs(X) do
-      y[r] = 0
-      for _, v in ipairs(row) do y[r] = y[r] + v end
-    end
-    local removed, kept = channels.greedy(X, a.remove)
-    local function from_zero(list) for i, v in ipairs(list) do list[i] = v - 1 end return list end
-    check(case .. "/out/scales", channels.scales(X, y, kept), 1e-5)
-    check(case .. "/out/removed", from_zero(removed), 0)
-    check(case .. "/out/kept", from_zero(kept), 0)
-  end
-
-  for _, case in ipairs(f:list("")) do
-    local a = f:attrs(case)
-    if zoo[a.method] then
-      it("has " .. case, function() zoo[a.method](case, a) end)
-    end
-  end
-end)
-
-describe("deep compression's file", function()
-  local deep = require "trit.methods.deep_compression"
-
-  it("bridges long distances and reads back what was written", function()
-    local index = {}
-    for i = 1, 1000 do index[i] = 0 end
-    index[3], index[600], index[601], index[1000] = 2, 1, 2, 1
-    local gaps, numbers = deep.relative(index, 8)
-    assert.are.same({ 3, 255, 255, 87, 1, 255, 144 }, gaps)
-    assert.are.same({ 2, 0, 0, 1, 2, 0, 1 }, numbers)
-    local text = deep.encode_layer(index, { { 0.5, -0.25 } }, 1000)
-    local w = deep.decode_layer(text, 1)
-    for i = 1, 1000 do
-      local want = index[i] == 0 and 0 or ({ 0.5, -0.25 })[index[i]]
-      assert.are.equal(want, w[i])
-    end
-  end)
-
-  it("holds the network it was made of", function()
-    local m = trit.quantize(trit.models.small { classes = 4, seed = 1 }, { { ".*", trit.quant.pruned {} } })
-    for _, layer in m:quantizable() do layer.weight:copy(layer.weight * layer.quantizer.mask) end
-    trit.quantize(m, { { ".*", trit.quant.shared { clusters = 7 } } })
-    local path = os.tmpname()
-    local bytes, plain = deep.save(m, path)
-    assert.are.equal(lfs.attributes(path, "size"), bytes)
-    assert.is_true(bytes < plain / 4)
-    local back = assert(deep.load(path))
-    for name, layer in m:quantizable() do
-      local flat = trit.reshape(layer.quantizer(layer.weight):detach(), { shape = { layer.weight:numel() } })
-      assert.are.same(flat:totable(), trit.tensor(back[name]):totable())
-    end
-    os.remove(path)
-    assert.is_nil((deep.load(path)))
-  end)
-end)
-
-describe("choosing channels", function()
-  local d = trit.data.open(SPEC, { batch = 32, seed = 1 })
-  local x, y = require("trit.channels").batch(d, 8)
-
-  local function pruned(name, f)
-    it(("leaves half of the inner channels and a working network: %s"):format(name), function()
-      local m = trit.models.resnet8 { classes = 10, seed = 1 }
-      f(m)
-      local q = m:find("layer2.0.conv2").quantizer
-      local mask = q.mask:totable()
-      local kept = 0
-      for c = 1, 32 do
-        kept = kept + mask[1][c][1][1]
-        for k = 1, 32 do assert.are.equal(mask[1][c][1][1], mask[k][c][3][2]) end
-      end
-      assert.are.equal(16, kept)
-      assert.are.equal(0.5, select(1, q:stats(m:find("layer2.0.conv2").weight)[1].occupancy[2]))
-      local maker = m:find("layer2.0.conv1").quantizer.mask:totable()
-      for c = 1, 32 do assert.are.equal(mask[1][c][1][1], maker[c][1][1][1]) end
-      assert.are.same({ 8, 10 }, m:eval()(x):shape())
-    end)
-  end
-
-  pruned("thinet", function(m) require("trit.methods.thinet").prune(m, x, { filters = 4, places = 4 }) end)
-  pruned("channel_pruning", function(m)
-    local original = trit.models.resnet8 { classes = 10, seed = 1 }
-    require("trit.methods.channel_pruning").prune(m, original, x, { filters = 4, places = 4 })
-  end)
-  pruned("dcp", function(m) require("trit.methods.dcp").prune(m, x, y, { classes = 10 }) end)
-
-  it("sees a layer's outputs as sums over its inputs", function()
-    local channels = require "trit.channels"
-    local m = trit.models.resnet8 { classes = 10, seed = 1 }
-    local layer = m:find("layer1.0.conv2")
-    local input = channels.input_of(m, layer, x)
-    assert.are.same({ 8, 16, 16, 16 }, input:shape())
-    assert.is_true(input:min():item() >= 0) -- behind a ReLU
-    local X, sums = channels.contributions(layer, input, layer.weight:detach(), { filters = 3, places = 5 })
-    assert.are.equal(3 * 5 * 8, #X)
-    local out = trit.no_grad(function() return layer(input):keep() end)
-    local found, all = 0, {}
-    for _, image in ipairs(out:totable()) do
-      for _, map in ipairs(image) do
-        for _, row in ipairs(map) do for _, v in ipairs(row) do all[#all + 1] = v end end
-      end
-    end
-    table.sort(all)
-    for _, s in ipairs(sums) do -- every sampled sum is one of the layer's outputs
-      local lo, hi = 1, #all
-      while lo < hi do
-        local mid = (lo + hi) // 2
-        if all[mid] < s - 1e-4 then lo = mid + 1 else hi = mid end
-      end
-      if math.abs(all[lo] - s) < 1e-4 then found = found + 1 end
-    end
-    assert.are.equal(#sums, found)
   end)
 end)

@@ -67,6 +67,7 @@ describe("trit.models", function()
 
   local counts = { small = 1478, resnet8 = 75290, resnet20 = 269722, resnet32 = 464154, resnet44 = 658586,
     resnet56 = 853018, resnet110 = 1727962, lenet5 = 582634, vgg7 = 12979082, vgg_small = 4660106,
+    vgg9 = 14029716,
     densenet_bc_40_12 = 176122, densenet_bc_100_12 = 769162, mobilenet_v2 = 3504872 }
   for name, count in pairs(counts) do
     it(("have the parameter count of %s"):format(name), function()

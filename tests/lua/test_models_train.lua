@@ -13,7 +13,7 @@ local counts = { -- torchvision's and the papers'; see methods 2.16
 local small = { -- name -> options that make a step cheap
   small = { size = 16 }, resnet8 = { size = 16 }, resnet20 = { size = 16 },
   resnet110 = { size = 8, width = 4 }, lenet5 = { size = 16 },
-  vgg7 = { size = 16, width = 16 }, vgg_small = { size = 16, width = 16 },
+  vgg7 = { size = 16, width = 16 }, vgg9 = { size = 16, width = 16 }, vgg_small = { size = 16, width = 16 },
   alexnet_bn = { size = 63 }, resnet18 = { size = 32 }, resnet50 = { size = 32 },
   resnext50_32x4d = { size = 32 }, resnext29_8x64d = { size = 8 }, densenet121 = { size = 32 },
   densenet_bc_40_12 = { size = 16, dropout = 0.1 }, mobilenet_v2 = { size = 64 },

@@ -89,6 +89,20 @@ describe("a trained net", function()
     assert.is_true(again.fc1.quantizer.woken and not again.fc2.quantizer.woken)
   end)
 
+  it("comes back with the rectifiers that signs of activations need", function()
+    local data = trit.data.open(SET, { batch = 64, seed = 1 })
+    local net = trit.quantize_activations(trit.models.small { seed = 2 },
+      { { "^conv1", false }, { ".*", trit.act.bnn {} } })
+    local path = dir .. "/signed"
+    trit.train { model = net, data = data, epochs = 1, quiet = true, out = path,
+      optimizer = trit.optim.sgd(net:parameters(), { lr = 0.05 }) }
+    local again, why, dataset = trit.trained.load(path)
+    assert(again, why)
+    net:eval()
+    local reopened = trit.trained.open(dataset, { batch = 64 })
+    assert.same(logits(net, data), logits(again, reopened))
+  end)
+
   it("comes back from a run that stored a description only", function()
     local data = trit.data.open(SET, { batch = 64 })
     local net = trit.models.small { classes = 7, channels = 3, seed = 2 }

@@ -72,6 +72,9 @@ trit_tensor *trit_tensor_retain(trit_tensor *t);
 void trit_tensor_release(trit_tensor *t); /* NULL is fine */
 /* false once the tape took the memory back (a module's temporary after backward) */
 bool trit_tensor_alive(const trit_tensor *t);
+/* Pins: whoever holds a temporary without history keeps its memory (autograd/scope.c). */
+bool trit_tensor_pin(trit_tensor *t); /* true: it is pinned now, and must be unpinned */
+void trit_tensor_unpin(trit_tensor *t);
 
 int64_t trit_numel(const trit_tensor *t);
 bool trit_is_dense(const trit_tensor *t); /* some permutation of its dims is gapless */

@@ -30,7 +30,7 @@ local combine = fn.fn { name = "abcnet_activation",
     return dx, core.tensor(dv), core.tensor(dbeta)
   end }
 
-return act.define { name = "abcnet",
+return act.define { name = "abcnet", signed = true,
   doc = "y = sum beta_n (2 [clip(x + v_n, 0, 1) >= 1/2] - 1), beta and v trained  (arXiv:1711.11294)",
   options = { bases = { 3, min = 1, max = 8, doc = "binary bases summed" } },
   init = function(self)

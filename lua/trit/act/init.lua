@@ -18,7 +18,8 @@ local fn = require "trit.fn"
 local ops = core.ops
 local act = {}
 
-local fields = { name = true, doc = true, options = true, init = true, forward = true, output = true }
+local fields = { name = true, doc = true, options = true, init = true, forward = true, output = true,
+  signed = true }
 
 local function sorted(t)
   local keys = {}
@@ -49,7 +50,7 @@ end
 
 --- A new kind: { name, doc, options = { bits = { 2, min =, max =, doc = } }, init(self),
 -- forward(self, x) -> y, and optionally output(self, x, y, layer) -> y for what is done to a layer's
--- output }.  Returns the constructor.
+-- output, and signed = true where both signs of x count }.  Returns the constructor.
 function act.define(d)
   for k in pairs(d) do
     if not fields[k] then core.raise(("act.define: unknown field %q"):format(tostring(k))) end
@@ -159,7 +160,20 @@ function act.of(layer)
   return type(input) == "table" and input.is_act and input or nil
 end
 
---- Quantize what goes into layers; returns the model.
+--- For kinds that look at signs (bnn, xnor, abcnet, sttn) a network's ReLUs become hard tanhs, as in the
+-- published ones, where the sign follows the batch norm: behind a ReLU every sign is +1.
+function act.rectify(model)
+  local signed = false
+  for _, layer in model:quantizable() do
+    local quantizer = act.of(layer)
+    signed = signed or quantizer ~= nil and quantizer.descriptor.signed == true
+  end
+  if signed or rawget(model, "rectify") then
+    require("trit.nn.mode").rectify(model, signed and ops.hardtanh or nil)
+  end
+end
+
+--- Quantize what goes into layers, and see to the rectifiers before them (act.rectify); returns the model.
 function act.quantize(model, rules)
   check_rules(rules)
   local used, chosen = {}, {}
@@ -178,6 +192,7 @@ function act.quantize(model, rules)
   for i, c in ipairs(chosen) do
     if c[2] then act.attach(c[1], c[2]:clone(), i) end
   end
+  act.rectify(model)
   return model
 end
 

@@ -11,7 +11,7 @@ local function quantizer(delta)
   return by_delta[delta]
 end
 
-return act.define { name = "sttn",
+return act.define { name = "sttn", signed = true,
   doc = "y = (sign(x + delta) + sign(x - delta))/2; dL/dx = g [|x| < 1]  (arXiv:2204.01234)",
   options = { delta = { 0.5, min = 0, max = 1, doc = "cut of the codes" } },
   forward = function(self, x) return quantizer(self.options.delta)(x) end }

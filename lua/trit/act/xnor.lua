@@ -20,7 +20,7 @@ local function input_scale(x, layer)
   return k
 end
 
-return act.define { name = "xnor",
+return act.define { name = "xnor", signed = true,
   doc = "y = sign(x), sign(0) = +1; dL/dx = g [|x| < 1]; optionally K = box filter of mean_c|x|  " ..
     "(arXiv:1603.05279)",
   options = { input_scale = { false, doc = "multiply a convolution's output by K" } },

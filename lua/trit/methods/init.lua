@@ -10,7 +10,7 @@
 --   name, doc        the method in one line, with its source
 --   weights          a quantizer, or function(job) -> quantizer
 --   activations      an activation quantizer of trit.act, or function(job) -> one
---   ends             "quantized" or "float": first convolution and last layer, as published
+--   ends             first convolution and last layer, as published: "quantized", "float", or "first_float"
 --   start            "float" (fine-tune trained float weights) or "scratch"
 --   lr, lr_th        factor of the job's learning rate (default 1, from float weights 0.2);
 --                    the thresholds' rate in units of the job's (default 0.01)
@@ -111,18 +111,21 @@ end
 local MOMENTUM, FINE_TUNE = 0.9, 0.2 -- of SGD; of the learning rate when trained float weights are tuned
 local THRESHOLDS = 0.01 -- learning rate of thresholds in units of the job's (methods 1.6, the stable choice)
 
---- The optimizer of methods that say nothing else.
+--- The optimizer of methods that say nothing else; recipes give job.optimizer(net, lr).
 function methods.sgd(net, job, lr)
+  if job.optimizer then return job.optimizer(net, lr) end
   return require("trit.optim").sgd(net:parameters(),
     { lr = lr, momentum = MOMENTUM, nesterov = true, weight_decay = job.weight_decay })
 end
 
 --- One training of `net` by job: o = { epochs, lr, optimizer, loss, hooks, label, lr_th, out, mode, config }.
+-- Its rate is a cosine, or job.schedule(epochs).
 function methods.fit(net, job, o)
   local schemes, schedule = require "trit.schemes", require "trit.schedule"
   local optimizer = o.optimizer or methods.sgd(net, job, o.lr)
   return require("trit.train").train { model = net, data = job.data, optimizer = optimizer,
-    epochs = o.epochs, schedule = schemes.follow(net, schedule.cosine { epochs = o.epochs }, o.epochs),
+    epochs = o.epochs, schedule = schemes.follow(net, job.schedule and job.schedule(o.epochs)
+      or schedule.cosine { epochs = o.epochs }, o.epochs),
     loss = o.loss, hooks = o.hooks, label = o.label, lr_th = o.lr_th, schedule_mode = o.mode,
     out = o.out, quiet = job.quiet, log = o.log, config = o.config, max_steps = job.max_steps }
 end
@@ -148,19 +151,23 @@ local function value(d, key, ...)
   return d[key]
 end
 
---- Rules for all layers, or all but the first and the last.
+--- Rules for all layers, or all but the first (ends = "first_float"), or the first and the last ("float").
 function methods.rules(net, ends, what)
-  if ends ~= "float" then return { { ".*", what } } end
+  if ends ~= "float" and ends ~= "first_float" then return { { ".*", what } } end
   local names = {}
   for name in net:quantizable() do names[#names + 1] = "^" .. name:gsub("%p", "%%%0") .. "$" end
+  if ends == "first_float" then return { { names[1], false }, { ".*", what } } end
   return { { names[1], false }, { names[#names], false }, { ".*", what } }
 end
 
---- Quantize a network as a method does.
+--- Quantize a network as a method does.  What goes into the first layer is the image and stays real.
 function methods.wrap(d, net, job)
   local weights, activations = value(d, "weights", job), value(d, "activations", job)
   if weights then require("trit.quantize").quantize(net, methods.rules(net, d.ends, weights)) end
-  if activations then require("trit.act").quantize(net, methods.rules(net, d.ends, activations)) end
+  if activations then
+    local ends = d.ends == "float" and d.ends or "first_float"
+    require("trit.act").quantize(net, methods.rules(net, ends, activations))
+  end
   if d.prepare then d.prepare(net, job) end
   return net
 end
@@ -180,18 +187,21 @@ local function plain_train(d, job)
       net
 end
 
---- Train by method; returns trit.train's result with method, epoch_seconds, published and whatever the
--- method measures besides, and the network.
+--- Train by method, a name or a table; returns trit.train's result with method, epoch_seconds, published
+-- and whatever the method measures besides, and the network.
 function methods.train(name, job)
-  local d = methods.get(name)
+  local d = type(name) == "table" and name or methods.get(name)
   job = check_job(job)
   local result, net
   if d.train then result, net = d.train(job, d) else result, net = plain_train(d, job) end
   for k, v in pairs(d.finish and d.finish(net, job, result) or {}) do result[k] = v end
-  result.method, result.published = name, d.published
+  result.method, result.published = d.name, d.published
   result.epoch_seconds = result.seconds / math.max(result.epoch or 1, 1)
   return result, net
 end
+
+--- Train a method in its source's own setting (trit.methods_recipe).
+function methods.recipe(spec) return require("trit.methods_recipe").run(spec) end
 
 --- Leave a result as DIR/result.json; more: what else the script says of the run.
 function methods.save(result, more) return require("trit.methods_table").save(result, more) end

@@ -31,7 +31,7 @@ end
 local function train(job, d)
   local methods = require "trit.methods"
   local net, epochs = methods.float_start(job)
-  M.prune(net, channels.batch(job.data, IMAGES), { seed = job.seed })
+  M.prune(net, channels.batch(job.data, job.images or IMAGES), { seed = job.seed, keep = job.keep })
   local _, bits = require("trit.train").sparsity(net)
   return methods.fit(net, job, { epochs = epochs, lr = job.lr * TUNE, label = d.name, out = job.out,
     config = { method = d.name, bits = bits } }), net

@@ -11,4 +11,6 @@ return { name = "uniq",
   prepare = function(net)
     schemes.stepped(net, { blocks = BLOCKS, by = SHARE, freeze = true })
     for _, m in net:quantizable() do m.quantizer.stop = math.min(m.quantizer.stop, SHARE) end
-  end }
+  end,
+  -- Epochs before the last stage are those of a partly float network: none of them is the best.
+  finish = function(_, _, result) return { best_top1 = result.top1 } end }

@@ -19,7 +19,7 @@ local convs = { -- out, kernel, stride, padding, pooled afterwards
   { 96, 11, 4, 2, true }, { 256, 5, 1, 2, true }, { 384, 3, 1, 1 }, { 384, 3, 1, 1 }, { 256, 3, 1, 1, true },
 }
 
-local function relu() return nn.lambda(ops.relu) end
+local function relu() return nn.lambda(nn.relu) end
 local function pool() return nn.lambda(function(x) return ops.max_pool(x, { kernel = 3, stride = 2 }) end) end
 
 --- Side of the image after a window of `kernel` pixels.

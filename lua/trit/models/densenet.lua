@@ -28,8 +28,8 @@ function Layer:init(cin, growth, dropout, seed)
 end
 
 function Layer:forward(x)
-  local y = self.conv1(ops.relu(self.norm1(x)))
-  y = self.conv2(ops.relu(self.norm2(y)))
+  local y = self.conv1(nn.relu(self.norm1(x)))
+  y = self.conv2(nn.relu(self.norm2(y)))
   local drop = rawget(self, "drop")
   return ops.concat(x, drop and drop(y) or y, { axis = 2 })
 end
@@ -56,7 +56,7 @@ function Transition:init(cin, cout, seed)
 end
 
 function Transition:forward(x)
-  return ops.avg_pool(self.conv(ops.relu(self.norm(x))), { kernel = 2 })
+  return ops.avg_pool(self.conv(nn.relu(self.norm(x))), { kernel = 2 })
 end
 
 local Features = nn.class("densenet_features")
@@ -82,12 +82,12 @@ end
 function Features:forward(x)
   x = self.conv0(x)
   local norm0 = rawget(self, "norm0")
-  if norm0 then x = ops.max_pool(ops.relu(norm0(x)), { kernel = 3, stride = 2, padding = 1 }) end
+  if norm0 then x = ops.max_pool(nn.relu(norm0(x)), { kernel = 3, stride = 2, padding = 1 }) end
   for i = 1, self.blocks do
     x = self["denseblock" .. i](x)
     if i < self.blocks then x = self["transition" .. i](x) end
   end
-  return ops.relu(self.norm5(x))
+  return nn.relu(self.norm5(x))
 end
 
 local DenseNet = nn.class("densenet")

@@ -97,7 +97,7 @@ function BasicConv:init(cin, row, seed, std)
   self.bn = nn.batch_norm { row[2], eps = EPS }
 end
 
-function BasicConv:forward(x) return ops.relu(self.bn(self.conv(x))) end
+function BasicConv:forward(x) return nn.relu(self.bn(self.conv(x))) end
 
 --- Make the convolutions of a chain as children of `m`; returns the channels that come out.
 local function build(m, chain, cin, seed)

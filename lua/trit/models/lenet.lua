@@ -28,9 +28,9 @@ function LeNet:init(widths, o)
 end
 
 function LeNet:forward(x)
-  x = ops.max_pool(ops.relu(self.bn1(self.conv1(x))), { kernel = POOL })
-  x = ops.max_pool(ops.relu(self.bn2(self.conv2(x))), { kernel = POOL })
-  return self.fc2(ops.relu(self.bn3(self.fc1(ops.flatten(x)))))
+  x = ops.max_pool(nn.relu(self.bn1(self.conv1(x))), { kernel = POOL })
+  x = ops.max_pool(nn.relu(self.bn2(self.conv2(x))), { kernel = POOL })
+  return self.fc2(nn.relu(self.bn3(self.fc1(ops.flatten(x)))))
 end
 
 return {

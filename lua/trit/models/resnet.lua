@@ -16,7 +16,14 @@ local function downsample(cin, cout, stride, seed)
     nn.batch_norm { cout } }
 end
 
+-- What is added to a block's branch.
+local function shortcut(block, x)
+  local skip = rawget(block, "downsample")
+  return skip and skip(x) or x
+end
+
 local Basic = nn.class("basic_block_b")
+Basic.shortcut = shortcut
 Basic.expansion = 1
 
 function Basic:init(cin, width, stride, seed)
@@ -28,13 +35,13 @@ function Basic:init(cin, width, stride, seed)
 end
 
 function Basic:forward(x)
-  local y = ops.relu(self.bn1(self.conv1(x)))
+  local y = nn.relu(self.bn1(self.conv1(x)))
   y = self.bn2(self.conv2(y))
-  local skip = rawget(self, "downsample")
-  return ops.relu(ops.add(y, skip and skip(x) or x))
+  return nn.relu(ops.add(y, self:shortcut(x)))
 end
 
 local Bottleneck = nn.class("bottleneck")
+Bottleneck.shortcut = shortcut
 Bottleneck.expansion = 4
 
 function Bottleneck:init(cin, width, stride, seed)
@@ -49,11 +56,10 @@ function Bottleneck:init(cin, width, stride, seed)
 end
 
 function Bottleneck:forward(x)
-  local y = ops.relu(self.bn1(self.conv1(x)))
-  y = ops.relu(self.bn2(self.conv2(y)))
+  local y = nn.relu(self.bn1(self.conv1(x)))
+  y = nn.relu(self.bn2(self.conv2(y)))
   y = self.bn3(self.conv3(y))
-  local skip = rawget(self, "downsample")
-  return ops.relu(ops.add(y, skip and skip(x) or x))
+  return nn.relu(ops.add(y, self:shortcut(x)))
 end
 
 local ResNet = nn.class("resnet")
@@ -79,7 +85,7 @@ function ResNet:init(o)
 end
 
 function ResNet:forward(x)
-  x = ops.relu(self.bn1(self.conv1(x)))
+  x = nn.relu(self.bn1(self.conv1(x)))
   x = ops.max_pool(x, { kernel = 3, stride = 2, padding = 1 })
   x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
   return self.fc(ops.global_avg_pool(x))

@@ -21,11 +21,16 @@ function Block:init(cin, cout, stride, seed)
   self.stride, self.cout, self.reshapes = stride, cout, stride ~= 1 or cin ~= cout
 end
 
+--- What is added to the branch.
+function Block:shortcut(x)
+  if not self.reshapes then return x end
+  return ops.shortcut_a(x, { stride = self.stride, out_channels = self.cout })
+end
+
 function Block:forward(x)
-  local y = ops.relu(self.bn1(self.conv1(x)))
+  local y = nn.relu(self.bn1(self.conv1(x)))
   y = self.bn2(self.conv2(y))
-  if self.reshapes then x = ops.shortcut_a(x, { stride = self.stride, out_channels = self.cout }) end
-  return ops.relu(ops.add(y, x))
+  return nn.relu(ops.add(y, self:shortcut(x)))
 end
 
 local ResNet = nn.class("resnet_cifar")
@@ -52,7 +57,7 @@ function ResNet:init(o)
 end
 
 function ResNet:forward(x)
-  x = ops.relu(self.bn1(self.conv1(x)))
+  x = nn.relu(self.bn1(self.conv1(x)))
   x = self.layer3(self.layer2(self.layer1(x)))
   return self.fc(ops.global_avg_pool(x))
 end

@@ -34,12 +34,17 @@ function Block:init(cin, planes, stride, member, seed)
   end
 end
 
-function Block:forward(x)
-  local y = ops.relu(self.bn1(self.conv1(x)))
-  y = ops.relu(self.bn2(self.conv2(y)))
-  y = self.bn3(self.conv3(y))
+--- What is added to the branch.
+function Block:shortcut(x)
   local skip = rawget(self, "downsample")
-  return ops.relu(ops.add(y, skip and skip(x) or x))
+  return skip and skip(x) or x
+end
+
+function Block:forward(x)
+  local y = nn.relu(self.bn1(self.conv1(x)))
+  y = nn.relu(self.bn2(self.conv2(y)))
+  y = self.bn3(self.conv3(y))
+  return nn.relu(ops.add(y, self:shortcut(x)))
 end
 
 local ResNeXt = nn.class("resnext")
@@ -64,7 +69,7 @@ function ResNeXt:init(member, o)
 end
 
 function ResNeXt:forward(x)
-  x = ops.relu(self.bn1(self.conv1(x)))
+  x = nn.relu(self.bn1(self.conv1(x)))
   if self.pools then x = ops.max_pool(x, { kernel = 3, stride = 2, padding = 1 }) end
   for stage = 1, self.stages do x = self["layer" .. stage](x) end
   return self.fc(ops.global_avg_pool(x))

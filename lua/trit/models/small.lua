@@ -19,9 +19,9 @@ function Small:init(o)
 end
 
 function Small:forward(x)
-  x = ops.relu(self.conv1(x))
-  x = ops.relu(self.conv2(x))
-  x = ops.relu(self.fc1(ops.global_avg_pool(x)))
+  x = nn.relu(self.conv1(x))
+  x = nn.relu(self.conv2(x))
+  x = nn.relu(self.fc1(ops.global_avg_pool(x)))
   return self.fc2(x)
 end
 
