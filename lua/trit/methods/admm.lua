@@ -3,7 +3,7 @@
 --
 --   W   prediction W_p = W - beta_p d(W), correction W <- W - beta_c d(W_p),
 --       d(V) = grad f(V) + rho (V - G + U)
---   G = projection(W + U)      U <- U + W - G      refreshed after every epoch; rho grows by `growth`
+--   G = projection(W + U)      U <- U + W - G      refreshed 20 times a training; rho grows by `growth`
 -- The pull is part of the quantizer's gradient (trit.quant.admm); here are the dual update, the
 -- extragradient step, and an iterative projection beside the exact one.  At the end G is deployed: outside
 -- the training the quantizer is the projection of W itself.  rho, its growth and the refresh are ours.
@@ -15,6 +15,7 @@ local schemes = require "trit.schemes"
 local M = {}
 
 local RHO, GROWTH = 1e-3, 1.5 -- first strength of the pull; factor per refresh
+local REFRESHES = 20 -- of a training: the pull ends at 3.3, where W has all but become G
 
 --- One round on plain tensors: o = { W, G, U, rho, beta_p, beta_c, grad = function(V) -> grad f(V),
 -- codebook } -> { predicted, W, G, U }.
@@ -120,8 +121,11 @@ local function train(job, d)
     core.ops.cross_entropy(net(batch.x), batch.y):backward()
   end)
   local _, bits = require("trit.train").sparsity(net)
+  local total = math.min(job.max_steps or math.huge, epochs * job.data.batches)
+  local every = math.max(1, total // REFRESHES)
   local result = methods.fit(net, job, { epochs = epochs, label = d.name, optimizer = optimizer, loss = loss,
-    hooks = { epoch = function() dual.refresh(GROWTH) end }, out = job.out,
+    hooks = { step = function(run) if run.step % every == 0 then dual.refresh(GROWTH) end end },
+    out = job.out,
     config = { method = d.name, bits = bits } })
   schemes.reestimate_bn(net, job.data) -- G takes the place of W
   local v = require("trit.train").evaluate(net, job.data:test())

@@ -2,7 +2,7 @@
 --
 --   L = alpha H(y, p_T) + beta H(y, p_A) + gamma H(p_T, p_A)       alpha 1, beta = gamma 1/2, temperature 1
 --   A  teacher and apprentice trained together from scratch
---   B  teacher trained and frozen (alpha = 0), apprentice from scratch
+--   B  teacher trained and frozen (alpha = 0), apprentice from scratch: the teacher's epochs come on top
 --   C  teacher trained and frozen, apprentice starts from its own float weights, low learning rate
 -- The third term gives no gradient to the teacher.  With a temperature T both its sides are softened and it
 -- is multiplied by T^2: its gradient on the apprentice's logits is T (p_A - p_T).
@@ -14,6 +14,7 @@ local ops = core.ops
 local M = {}
 
 local ALPHA, BETA, GAMMA = 1, 0.5, 0.5
+local RATE = 0.2 -- of the job's learning rate, before Adam's share (trit.methods.adam)
 
 --- H(p_T, p_A) of logits, times T^2; the teacher's side is held.
 function M.soft_loss(apprentice, teacher, temperature)
@@ -44,30 +45,27 @@ function M.loss(teacher, o)
   end
 end
 
--- Both networks' parameters under one optimizer, for scheme A.
-local function both(job, net, teacher, lr)
+-- Adam over the apprentice's parameters, in scheme A the teacher's too.
+local function optimizer(job, net, teacher)
   local list = { names = {} }
   for _, m in ipairs { net, teacher } do
     for _, t in ipairs(m:parameters()) do list[#list + 1] = t end
   end
-  return require("trit.optim").sgd(list,
-    { lr = lr, momentum = 0.9, nesterov = true, weight_decay = job.weight_decay })
+  return require("trit.methods").adam({ parameters = function() return list end }, job, job.lr * RATE)
 end
-
-local FINE_TUNE = 0.2 -- of the learning rate, scheme C
 
 local function trainer(scheme)
   return function(job, d)
     local methods = require "trit.methods"
     local teacher, epochs = job.model(), job.epochs
     if scheme ~= "A" then teacher, epochs = methods.float_start(job) end
+    if scheme == "B" then epochs = job.epochs end
     local net = job.model()
     if scheme == "C" then net:load_state_dict(teacher:state_dict()) end
     methods.wrap(d, net, job)
-    local lr = job.lr * (scheme == "C" and FINE_TUNE or 1)
     local _, bits = require("trit.train").sparsity(net)
-    return methods.fit(net, job, { epochs = epochs, lr = lr, label = d.name, out = job.out,
-      optimizer = scheme == "A" and both(job, net, teacher, lr) or nil,
+    return methods.fit(net, job, { epochs = epochs, label = d.name, out = job.out,
+      optimizer = optimizer(job, net, scheme == "A" and teacher or nil),
       loss = M.loss(teacher, { scheme = scheme }),
       hooks = { step = function() teacher:zero_grad() end },
       config = { method = d.name, bits = bits, scheme = scheme } }), net
@@ -77,7 +75,7 @@ end
 local list = {}
 for i, scheme in ipairs { "A", "B", "C" } do
   list[i] = { name = "apprentice_" .. scheme:lower(), ends = "float",
-    weights = ttq.weights, prepare = ttq.prepare,
+    weights = ttq.weights,
     doc = ("TTQ weights with a float teacher, scheme %s (Mishra & Marr 2018)"):format(scheme),
     train = trainer(scheme) }
 end

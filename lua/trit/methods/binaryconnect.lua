@@ -1,5 +1,6 @@
 --- BinaryConnect and BNN (Courbariaux et al. 2015, arXiv:1511.00363; 2016, arXiv:1602.02830, and their
--- code): latent weights in [-1, 1], clipped after every update, learning rates scaled by layer.
+-- code): latent weights drawn uniformly from [-1, 1], clipped after every update, learning rates scaled by
+-- layer.
 
 local core = require "trit.core"
 local hints = require "trit.hints"
@@ -21,14 +22,19 @@ function M.step(w, w_opt, scale)
 end
 
 -- The scaled step is the optimizer's with a scaled learning rate; clipping follows.
-local function prepare(net)
+local function prepare(net, job)
+  local old, n = core.grad_enabled(false), 0
   for _, m in net:quantizable() do
+    n = n + 1
     if rawget(m, "quantizer") then
+      local u = core.rand(m.weight:shape(), { seed = job.seed * 65536 + n, stream = 7 })
+      m.weight:copy(u * 2 - 1)
       local hint = hints[m.weight] or {}
       hint.lr_scale, hint.decay = M.lr_scale(m.weight:shape()), false
       hints[m.weight] = hint
     end
   end
+  core.grad_enabled(old)
 end
 
 local function clip(net)

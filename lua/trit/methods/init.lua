@@ -23,8 +23,9 @@
 --   published = { { set, network, degradation, ends, source }, ... }   top-1 percentage points
 --
 -- A job: model (function -> fresh float network), data, epochs (of the whole), pretrain (of these in float
--- for methods that start so), lr, weight_decay, seed, from (a float state instead of pretraining), out,
--- quiet.
+-- for methods that start so), lr, weight_decay, seed, from (a float state instead of pretraining), kept (a
+-- directory where the pretrained weights are left, for other runs of the same job: the first that needs them
+-- trains, the others wait), out, quiet.
 
 local core = require "trit.core"
 local lfs = require "lfs"
@@ -109,6 +110,7 @@ local function check_job(job)
 end
 
 local MOMENTUM, FINE_TUNE = 0.9, 0.2 -- of SGD; of the learning rate when trained float weights are tuned
+local ADAM = 0.1 -- of the learning rate
 local THRESHOLDS = 0.01 -- learning rate of thresholds in units of the job's (methods 1.6, the stable choice)
 
 --- The optimizer of methods that say nothing else; recipes give job.optimizer(net, lr).
@@ -117,6 +119,10 @@ function methods.sgd(net, job, lr)
   return require("trit.optim").sgd(net:parameters(),
     { lr = lr, momentum = MOMENTUM, nesterov = true, weight_decay = job.weight_decay })
 end
+
+--- Adam at a tenth of the SGD rate (the released XNOR-Net's rule): for methods whose gradient carries the
+-- scale of the weights, which SGD's rate does not fit.
+function methods.adam(net, _, lr) return require("trit.optim").adam(net:parameters(), { lr = lr * ADAM }) end
 
 --- One training of `net` by job: o = { epochs, lr, optimizer, loss, hooks, label, lr_th, out, mode, config }.
 -- Its rate is a cosine, or job.schedule(epochs).
@@ -128,6 +134,20 @@ function methods.fit(net, job, o)
       or schedule.cosine { epochs = o.epochs }, o.epochs),
     loss = o.loss, hooks = o.hooks, label = o.label, lr_th = o.lr_th, schedule_mode = o.mode,
     out = o.out, quiet = job.quiet, log = o.log, config = o.config, max_steps = job.max_steps }
+end
+
+local function pretrain(net, job)
+  methods.fit(net, job, { epochs = job.pretrain, lr = job.lr, label = "float", log = false })
+end
+
+-- Pretrained once for all runs that share the directory.
+local function pretrain_once(net, job)
+  local checkpoint, dir = require "trit.checkpoint", job.kept
+  local found = require "trit.sweep.once"(dir, function() return (checkpoint.load(dir)) end, function()
+    pretrain(net, job)
+    assert(checkpoint.save(dir, { tensors = net:state_dict(), meta = { epochs = job.pretrain } }))
+  end)
+  net:load_state_dict(found.tensors)
 end
 
 --- Float weights to start from: the job's, or trained here for job.pretrain epochs (no run file).
@@ -142,7 +162,7 @@ function methods.float_start(job)
     core.raise(("methods.train: pretrain is %d of %d epochs and leaves none"):format(job.pretrain,
       job.epochs))
   end
-  methods.fit(net, job, { epochs = job.pretrain, lr = job.lr, label = "float", log = false })
+  if job.pretrain > 0 then (job.kept and pretrain_once or pretrain)(net, job) end
   return net, job.epochs - job.pretrain
 end
 

@@ -33,7 +33,7 @@ local function hooks(net)
   return { step = all }
 end
 
-local function adam(net, _, lr) return require("trit.optim").adam(net:parameters(), { lr = lr * 0.1 }) end
+local function adam(...) return require("trit.methods").adam(...) end
 
 return setmetatable({
   { name = "bwn", doc = "binary weights, scale mean|w| of every filter (Rastegari et al. 2016)",
