@@ -20,10 +20,11 @@ static void end(int number) {
 }
 
 /* core.end_on_signals(status): SIGTERM and SIGUSR1 end the process with this status, at once, until
- * somebody else handles them (trit.signals). */
+ * somebody else handles them (trit.signals).  Without a status: as asked for before, if it was. */
 static int l_end(lua_State *L) {
     struct sigaction action = {.sa_handler = end};
-    end_status = (int)luaL_checkinteger(L, 1);
+    end_status = (int)luaL_optinteger(L, 1, end_status);
+    if (end_status == 0) return 0;
     sigemptyset(&action.sa_mask);
     if (sigaction(SIGTERM, &action, NULL) != 0 || sigaction(SIGUSR1, &action, NULL) != 0)
         return luaL_error(L, "end_on_signals: sigaction failed");

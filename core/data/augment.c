@@ -248,3 +248,50 @@ void trit_view_write(const trit_view *v, const float (*lut)[256], float *out) {
                 *out++ = lut[c][outside || x < 0 || x >= v->image->w ? v->fill : row[x * c_n + c]];
     }
 }
+
+/* ---------------------------------------------------------------- normalization */
+
+void trit_norm_set(trit_norm *norm, int channels, const double mean[3], const double std[3]) {
+    for (int i = 0; i < TRIT_PIXEL_PERIOD; i++) {
+        norm->scale[i] = 1 / (255 * std[i % channels]);
+        norm->shift[i] = -mean[i % channels] / std[i % channels];
+    }
+    norm->linear = true;
+    for (int c = 0; c < channels; c++)
+        for (int v = 0; v < 256; v++) {
+            norm->lut[c][v] = (float)((v / 255.0 - mean[c]) / std[c]);
+            norm->linear &= norm->lut[c][v] == (float)(v * norm->scale[c] + norm->shift[c]);
+        }
+}
+
+/* n pixels, the last first.  A pixel and a byte are moved at once; the byte is overwritten next. */
+static void mirror(const uint8_t *px, int c, int n, uint8_t *out) {
+    if (c == 1) {
+        for (int i = 0; i < n; i++) out[i] = px[n - 1 - i];
+        return;
+    }
+    memcpy(out, px + 3 * (n - 1), 3);
+    for (int i = 1; i < n; i++) memcpy(out + 3 * i, px + 3 * (n - 1 - i), 4);
+}
+
+#define CHUNK (4 * TRIT_PIXEL_PERIOD) /* pixels mirrored at a time */
+
+void trit_view_normalize(const trit_view *v, const trit_norm *norm, float *out) {
+    const int c = v->image->c;
+    const size_t pitch = (size_t)v->image->w * (size_t)c, run = (size_t)v->w * (size_t)c;
+    uint8_t line[3 * CHUNK + 1];
+    if (!norm->linear || !inside(v)) {
+        trit_view_write(v, norm->lut, out);
+        return;
+    }
+    const uint8_t *px = v->image->px + (size_t)v->y * pitch + (size_t)v->x * (size_t)c;
+    for (int y = 0; y < v->h; y++, px += pitch, out += run) {
+        if (!v->flip) trit_pixels()->normalize((int64_t)run, norm->scale, norm->shift, px, out);
+        for (int x = v->flip ? 0 : v->w; x < v->w; x += CHUNK) {
+            const int n = v->w - x < CHUNK ? v->w - x : CHUNK;
+            mirror(px + (size_t)(v->w - x - n) * (size_t)c, c, n, line);
+            trit_pixels()->normalize((int64_t)n * c, norm->scale, norm->shift, line,
+                                     out + (size_t)x * (size_t)c);
+        }
+    }
+}

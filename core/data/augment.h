@@ -7,7 +7,18 @@
 #ifndef TRIT_DATA_AUGMENT_H
 #define TRIT_DATA_AUGMENT_H
 
+#include "data/pixels.h"
 #include "trit/data.h"
+
+/* How 8-bit pixels become numbers. */
+typedef struct {
+    float lut[3][256]; /* (v / 255 - mean) / std, rounded once: what defines it */
+    /* v scale + shift in double precision, one entry a number of a row of pixels */
+    double scale[TRIT_PIXEL_PERIOD], shift[TRIT_PIXEL_PERIOD];
+    bool linear; /* which is the same float for every v and channel: found by trying */
+} trit_norm;
+
+void trit_norm_set(trit_norm *norm, int channels, const double mean[3], const double std[3]);
 
 struct trit_view {
     const trit_image *image; /* what the window lies on; px NULL in a dry run */
@@ -30,6 +41,8 @@ trit_status trit_view_apply(trit_view *v, const trit_step *steps, int n, uint64_
                             uint64_t index);
 /* Normalized pixels of the target size: out[h,w,c] = lut[c][pixel]. */
 void trit_view_write(const trit_view *v, const float (*lut)[256], float *out);
+/* The same numbers, by multiplication where that is exact and no padding is in the window. */
+void trit_view_normalize(const trit_view *v, const trit_norm *norm, float *out);
 void trit_view_close(trit_view *v);
 
 #endif

@@ -26,7 +26,7 @@ struct trit_data {
     int height, width, resize; /* pixels of a batch; shorter side of a test image before the cut */
     double mean[3], std[3];
     char norm[80];
-    float lut[3][256];         /* (v / 255 - mean) / std */
+    trit_norm normalize;
     int64_t size[TRIT_SPLITS]; /* after limit */
     bool cached;
     _Atomic(trit_image *) *cache[TRIT_SPLITS]; /* [count]; NULL: not decoded yet */

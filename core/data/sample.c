@@ -60,7 +60,8 @@ static trit_status fetch(trit_sampler *s, int64_t index, const trit_image **out,
             return TRIT_OK;
         }
     }
-    s->reader.scale = d->cached ? NULL : scale_for;
+    const bool draft = !d->cached && d->options.v[TRIT_DATA_DRAFT][0] != 0;
+    s->reader.scale = draft ? scale_for : NULL;
     s->reader.context = s;
     TRIT_TRY(d->source->kind->read(d->source, s->split, index, &s->reader, &s->image));
     if (d->cached) keep(&d->cache[s->split][index], &s->image);
@@ -95,6 +96,6 @@ trit_status trit_data_sample(trit_data *d, trit_sampler *s, int split, int64_t e
     s->view.target_w = d->width;
     trit_view_start(&s->view, image, h, w);
     TRIT_TRY(cut(s, &s->view));
-    trit_view_write(&s->view, d->lut, out);
+    trit_view_normalize(&s->view, &d->normalize, out);
     return TRIT_OK;
 }

@@ -4,9 +4,10 @@
 --     watch:poll()                                -- "SIGTERM" once one came, else nil; about a microsecond
 --
 -- The handler (libuv's) only writes to a pipe, whichever thread it meets.  SIGINT is watched once: a second
--- Ctrl-C has its usual effect and ends the process at once.  Closing gives all signals their usual
--- effect back.
+-- Ctrl-C has its usual effect and ends the process at once.  Closing gives all signals the effect back
+-- that they have without us (core.end_on_signals), at once if one came that nobody was told of.
 
+local core = require "trit.core"
 local uv = require "luv"
 
 local signals = {}
@@ -35,16 +36,21 @@ function Watch:poll()
     uv.run("nowait")
     uv.unref(any)
   end
+  self.told = self.seen
   return self.seen
 end
 
 function Watch:close()
+  local told = self.told
+  local late = self:poll()
   for _, handle in ipairs(self.handles) do
     uv.signal_stop(handle)
     if not uv.is_closing(handle) then uv.close(handle) end
   end
   self.handles = {}
   if not uv.loop_mode() then uv.run("nowait") end -- lets the closing happen
+  core.end_on_signals()
+  if late and not told then uv.kill(uv.os_getpid(), late:lower()) end
 end
 Watch.__close = Watch.close
 

@@ -64,6 +64,30 @@ describe("trit", function()
     end
   end)
 
+  it("ends run with status 75 when a signal comes after the last training, or at its end", function()
+    for _, place in ipairs { "trit.train(options)\nkill()",
+      "options.hooks.epoch = kill\ntrit.train(options)" } do
+      local code, _, err = trit("run", script(([[
+        local trit, uv = require "trit", require "luv"
+        local function kill() uv.kill(uv.os_getpid(), "sigterm") end
+        local data = trit.data.open("shapes10", { batch = 8, limit = 8 })
+        local net = trit.models.small { classes = 10 }
+        local options = { model = net, data = data, epochs = 1, hooks = {},
+          optimizer = trit.optim.sgd(net:parameters(), { lr = 0.1 }) }
+        %s
+        for _ = 1, 1e9 do end]]):format(place)), "--out", script_path .. ".run")
+      os.execute(("rm -rf '%s.run'"):format(script_path))
+      assert.equal(75, code, place)
+      assert.matches("interrupted by SIGTERM", err)
+    end
+  end)
+
+  it("does not say a command's name twice", function()
+    local code, _, err = trit("run", script([[error({ exit = 1, message = "run: no such thing" })]]))
+    assert.equal(1, code)
+    assert.equal("trit run: no such thing\n", err)
+  end)
+
   it("answers --help after every command", function()
     for file in require("lfs").dir(source .. "/lua/trit/cli") do
       local name = file:match("^(%l+)%.lua$")

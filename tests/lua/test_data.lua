@@ -118,6 +118,32 @@ describe("trit.data", function()
     for i = 1, 20 do assert.equal((i - 1) // 2 + 1, y[i]) end
   end)
 
+  it("decodes at reduced size only when asked to", function()
+    local core, dir = require "trit.core", tmp .. "/large"
+    trit.data.make("shapes10", dir, { train = 20, test = 0, size = 128 })
+    local function bytes(...)
+      local list = {}
+      for x in ... do list[#list + 1] = core.to_bytes(x, "f32") end
+      return table.concat(list)
+    end
+    local function open(options)
+      options.batch, options.augment = 20, { "rrc", "flip" }
+      return trit.data.open("folder:" .. dir, options)
+    end
+    assert.is_true(bytes(open { size = 12, cache = 0 }:train(1)) == bytes(open { size = 12 }:train(1)))
+    -- draft: other pixels, nearly the same picture; nothing where the crop is not twice as large
+    local exact, draft = open { size = 12, cache = 0 }, open { size = 12, cache = 0, draft = true }
+    assert.is_true(draft.scaled and not exact.scaled)
+    for x in exact:train(1) do
+      for y in draft:train(1) do
+        local apart = x:max_difference(y)
+        assert.is_true(apart > 0 and apart < 0.5, tostring(apart))
+      end
+    end
+    assert.is_true(bytes(open { size = 110, cache = 0, draft = true }:train(1))
+      == bytes(open { size = 110, cache = 0 }:train(1)))
+  end)
+
   it("resizes to another size", function()
     local d = trit.data.open(spec, { size = 16, augment = { { "rrc", scale_min = 0.5 } } })
     assert.same({ 60, 3, 16, 16 }, collect(d:train(1))[1].shape)

@@ -173,6 +173,25 @@ describe("looking at runs", function()
     assert.matches("config: no difference", text)
   end)
 
+  it("diff breaks long values at spaces to fit the terminal", function()
+    local words, other = ("word "):rep(40), dir .. "-other"
+    for i = 1, 2 do
+      local log = assert(runlog.create(("%s/%d"):format(other, i),
+        { config = { data = words .. i, model = "same" } }))
+      log:finish("complete")
+    end
+    local text, status = trit("", ("diff '%s/1' '%s/2'"):format(other, other))
+    os.execute(("rm -rf '%s'"):format(other))
+    assert.equal(0, status)
+    local count = 0
+    for line in text:match("config\n[^\n]*\n(.-)\n\n"):gmatch("[^\n]+") do
+      assert.is_true(#line <= 80, line)
+      for _ in line:gmatch("word") do count = count + 1 end
+    end
+    assert.equal(80, count)
+    assert.matches("word 1 +word word", (text:gsub("\n *", " ")))
+  end)
+
   it("csv writes full precision, one file per group", function()
     local text, status = trit("", ("csv '%s/a' -o '%s/out'"):format(dir, dir))
     assert.equal(0, status)

@@ -103,6 +103,34 @@ describe("a report", function()
     end
   end)
 
+  it("joins runs that differ in their seed only: one dot, mean and interval in the tables", function()
+    local values = { { 0.1, 1, 0.70, 0.2 }, { 0.1, 2, 0.74, 0.3 }, { 0.2, 1, 0.80, 0.5 },
+      { 0.2, 2, 0.80, 0.5 }, { 0.3, 1, 0.60, 0.4 } }
+    local names = {}
+    for i, v in ipairs(values) do
+      names[i] = "s" .. i
+      make_run(names[i], { quantizer = "tga", params = { init = v[1], seed = v[2] }, layers = 1, epochs = 2,
+        top1 = v[3] + 0.05, zeros = v[4] })
+    end
+    local data = data_of(table.unpack(names))
+    local first, second, third = table.unpack(data.points)
+    assert.equal("init=0.1", first.name)
+    assert.equal(2, #first.runs)
+    assert.is_true(math.abs(first.top1 - 0.72) < 1e-9) -- of 0.70 and 0.74: t(1) = 12.706, 0.02 each way
+    assert.is_true(math.abs(first.half.top1 - 12.706205 * 0.02) < 1e-6)
+    assert.equal(0, second.half.top1)
+    assert.is_nil(third.half.top1)
+    assert.same({ "init=0.2" }, { data.front[1].name, data.front[2] and data.front[2].name })
+    local text = page.render(data, "today")
+    well_formed(text)
+    closed(text)
+    for _, words in ipairs { "72.00 ± 25.41 %", "80.00 ± 0.00 %", "25.00 ± 63.53 %", 'id="points"',
+      "the mean of the runs that differ in their seed only" } do
+      assert.is_truthy(text:find(words, 1, true), words)
+    end
+    assert.is_nil(data_of("s1", "s3", "s5").points)
+  end)
+
   it("keeps to the size it is given, by less detail and then by leaving runs out", function()
     for i = 1, 3 do
       make_run("p" .. i, { quantizer = "tga", params = { init = i / 50 }, layers = 4, epochs = 6,

@@ -331,6 +331,10 @@ describe("trit sweep --stop", function()
     local row = require("trit.runs").summary(dir .. "/" .. by[0.9].dir)
     assert.equal("stopped", row.status)
     assert.equal(by[0.9].reason, row.message)
+    local code, shown = toy.trit(dir, { "show", by[0.9].dir, "--json" })
+    assert.equal(0, code)
+    local status = json.decode(shown).status
+    assert.same({ "stopped", row.message }, { status.status, status.message })
     by = states("--init", "0.3,0.25,0.9", "--epochs", "12", "--pause", "0.12") -- no rule: it goes on
     assert.equal("complete", by[0.9].state)
     assert.equal(1, by[0.3].attempts)

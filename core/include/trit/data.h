@@ -3,8 +3,8 @@
  *
  * A spec "kind:path" opens a source: two splits of labelled images.  A data set is a source with
  * options (size, augmentation, normalization, order); its batches are a function of (options,
- * seed, epoch) only: the number of worker threads, the cache and the place where iteration starts
- * change nothing.
+ * seed, epoch) only: the number of worker threads, the cache (but for the option `draft`) and the
+ * place where iteration starts change nothing.
  *
  * In files and here classes count from 0; the label tensors count from 1, as Lua does.
  */
@@ -177,6 +177,7 @@ enum {
     TRIT_DATA_NORMALIZE,
     TRIT_DATA_MEAN,
     TRIT_DATA_STD,
+    TRIT_DATA_DRAFT,
 };
 extern const trit_param trit_data_params[];
 

@@ -14,12 +14,12 @@ local core = require "trit.core"
 local lfs = require "lfs"
 local Module = require "trit.nn.module"
 local fn = require "trit.fn"
+local options = require "trit.options"
 
 local ops = core.ops
 local act = {}
 
-local fields = { name = true, doc = true, options = true, init = true, forward = true, output = true,
-  signed = true }
+local FIELDS = { "name", "doc", "options", "init", "forward", "output", "signed" }
 
 local function sorted(t)
   local keys = {}
@@ -30,20 +30,15 @@ end
 
 -- The options given, checked against their declarations { default, min =, max =, choices =, doc = }.
 local function read_options(d, given)
-  local o = {}
-  for k, spec in pairs(d.options or {}) do o[k] = spec[1] end
-  for k, v in pairs(given or {}) do
-    local spec = d.options and d.options[k]
-    if not spec then
-      core.raise(("act.%s: unknown option %q; known: %s"):format(d.name, tostring(k),
-        table.concat(sorted(d.options or {}), ", ")))
-    elseif type(v) ~= type(spec[1]) then
-      core.raise(("act.%s: option %s is a %s but must be a %s"):format(d.name, k, type(v), type(spec[1])))
-    elseif spec.min and (v < spec.min or v > spec.max) then
-      core.raise(("act.%s: option %s is %g but must lie in [%g, %g]"):format(d.name, k, v, spec.min,
-        spec.max))
+  local owner, declared, o = "act." .. d.name, d.options or {}, {}
+  for k, spec in pairs(declared) do o[k] = spec[1] end
+  for k, v in pairs(options.check(owner, given, declared)) do
+    local spec, what = declared[k], "option " .. k
+    if type(v) ~= type(spec[1]) then
+      options.fail(owner, "%s is a %s but must be a %s", what, type(v), type(spec[1]))
     end
-    o[k] = v
+    if spec.choices then options.choice(owner, what, v, spec.choices) end
+    o[k] = spec.min and options.within(owner, what, v, spec.min, spec.max) or v
   end
   return o
 end
@@ -52,9 +47,7 @@ end
 -- forward(self, x) -> y, and optionally output(self, x, y, layer) -> y for what is done to a layer's
 -- output, and signed = true where both signs of x count }.  Returns the constructor.
 function act.define(d)
-  for k in pairs(d) do
-    if not fields[k] then core.raise(("act.define: unknown field %q"):format(tostring(k))) end
-  end
+  options.check("act.define", d, FIELDS)
   local class = Module.class("act_" .. d.name)
   class.descriptor = d
   function class:init(given)
@@ -110,7 +103,8 @@ local slopes = {
 -- act.ste(f, { mode = "identity" | "clip" | "tanh" | "scale", scale = 1 }) -> function(x) -> f(x) with
 -- dL/dx = dL/dy times 1, [|x| < 1], 1 - tanh^2(x), or the scale.
 function act.ste(f, o)
-  local mode = o and o.mode or "identity"
+  o = options.check("act.ste", o, { "mode", "scale" })
+  local mode = o.mode or "identity"
   local slope = slopes[mode]
   if mode == "scale" then slope = function(x) return x * 0 + (o.scale or 1) end end
   if not slope then

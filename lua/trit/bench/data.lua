@@ -11,13 +11,14 @@ function bench.setup(parser)
   parser:option("--size", "side of the images of a batch (default: the data set's)"):convert(math.tointeger)
     :argname("PIXELS")
   parser:option("--augment", "steps joined by +"):default("rrc+flip"):argname("STEPS")
+  parser:flag("--draft", "the loader may decode at 1/2, 1/4 or 1/8, as Pillow's draft mode does")
   parser:option("--workers", "loader threads"):default("1"):convert(math.tointeger):argname("N")
   parser:option("--images", "at most so many"):default("2000"):convert(math.tointeger):argname("N")
   parser:option("--rounds", "measured rounds"):default(tostring(ROUNDS)):convert(math.tointeger):argname("N")
   parser:flag("--json", "one JSON document")
 end
 
---- JPEG files below a folder, sorted, at most `most`.
+--- JPEG files below a folder, sorted; at most `most`, evenly spread as the option `limit` takes them.
 local function files_below(dir, most)
   local lfs, list = require "lfs", {}
   local function visit(path)
@@ -36,15 +37,17 @@ local function files_below(dir, most)
     end
   end
   visit(dir)
-  for i = most + 1, #list do list[i] = nil end
-  return list
+  if #list <= most then return list end
+  local taken = {}
+  for i = 0, most - 1 do taken[i + 1] = list[i * #list // most + 1] end
+  return taken
 end
 
 local function open(trit, args)
   local steps = {}
   for step in args.augment:gmatch("[^+]+") do steps[#steps + 1] = step end
   return trit.data.open(args.data, { batch = args.batch, size = args.size, augment = steps, seed = 1,
-    workers = args.workers, cache = 0, limit = args.images })
+    workers = args.workers, cache = 0, draft = args.draft or false, limit = args.images })
 end
 
 --- One pass over the training images -> images.

@@ -83,6 +83,34 @@ local function read(path)
   return { path = path, config = flat.map(config), metrics = metrics(run), layers = layers(run) }
 end
 
+local NARROWEST = 20 -- columns of a value, however narrow the terminal
+
+-- Pieces of at most `width` characters, broken at spaces where there are any.
+local function wrap(text, width)
+  local pieces = {}
+  while term.length(text) > width do
+    local last = utf8.len(text) and utf8.offset(text, width + 1) - 1 or width
+    local space = text:sub(1, last + 1):match("^.*()%s")
+    if space and space > last // 2 then last = space - 1 end
+    pieces[#pieces + 1] = text:sub(1, last)
+    text = text:sub(last + 1):gsub("^%s+", "")
+  end
+  pieces[#pieces + 1] = text
+  return pieces
+end
+
+-- Rows of settings, long values on several lines: the table fits the terminal.
+local function wrapped(rows)
+  local widest, out = 0, {}
+  for _, row in ipairs(rows) do widest = math.max(widest, term.length(row[1])) end
+  local width = math.max(NARROWEST, (term.width() - widest - 4) // 2)
+  for _, row in ipairs(rows) do
+    local a, b = wrap(row[2], width), wrap(row[3], width)
+    for i = 1, math.max(#a, #b) do out[#out + 1] = { i == 1 and row[1] or "", a[i] or "", b[i] or "", "" } end
+  end
+  return out
+end
+
 local RIGHT = { [2] = true, [3] = true, [4] = true } -- columns of numbers
 
 local function print_part(title, list, a, b, numeric)
@@ -92,6 +120,7 @@ local function print_part(title, list, a, b, numeric)
   end
   local rows = {}
   for i, d in ipairs(list) do rows[i] = d.text end
+  if not numeric then rows = wrapped(rows) end
   local head = { "", a, b, numeric and "difference" or "" }
   print(title .. "\n" .. term.table(head, rows, numeric and RIGHT) .. "\n")
 end

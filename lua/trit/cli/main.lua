@@ -18,7 +18,9 @@ local NEAR = 2 -- edits between a mistyped command and one worth proposing
 
 local here = arg[0]:match("^(.*)/[^/]*$") or "."
 
+-- A sentence that begins with the command's own name need not say it twice.
 local function say(command, message)
+  if command and message:sub(1, #command + 2) == command .. ": " then message = message:sub(#command + 3) end
   io.stderr:write(("trit%s: %s\n"):format(command and " " .. command or "", message))
 end
 

@@ -32,9 +32,11 @@ local function last_of(series)
   return out
 end
 
-local function gather(run)
+-- `row`: what trit ls says of the run; its status knows of a sweep that ended it.
+local function gather(run, row)
   local state, why = run:status()
   if not state then return nil, why end
+  state.status, state.message = row.status, row.message or ""
   local out = { run = run.path, status = state, metrics = {}, records = {}, series = {} }
   out.config, out.env = run:config(), run:env()
   out.layers = run:layers()
@@ -136,7 +138,7 @@ function show.run(args)
   for i, row in ipairs(rows) do
     local run, message = runfile.open(row.run)
     local d
-    if run then d, message = gather(run) end
+    if run then d, message = gather(run, row) end
     if not d then return nil, message end
     all[i] = d
   end

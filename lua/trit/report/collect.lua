@@ -2,13 +2,15 @@
 --
 --     local data = collect.runs({ "runs/sweep/a", "runs/sweep/b" }, "runs/sweep")
 --
--- data: { title, runs, unreadable, varied }; varied: names of the script's options that differ, sorted.
+-- data: { title, runs, points, unreadable, varied }; varied: names of the script's options that differ,
+-- sorted; points: replicates joined (trit.report.replicates), nil when there are none.
 -- A run: { key = "r1", name, dir, status, message, created, seconds, log_seconds, config (flat),
 -- params, model, quantizer, top1, best, loss, zeros, epochs, threshold (mean over layers, sigma), front,
 -- train, val, layers }.
 -- train and val: lists of equal length by name, with x in epochs.  A layer: { name, weights, x, and by
 -- name: z (threshold in sigma), threshold, low, high (the cuts), zeros, flips, w, scale, sigma }.
 local flat = require "trit.flat"
+local replicates = require "trit.report.replicates"
 local runfile = require "trit.runfile"
 local runs = require "trit.runs"
 
@@ -204,7 +206,11 @@ function collect.runs(dirs, root, in_order)
   data.varied = varied_options(data.runs)
   if not in_order then sort_runs(data) end
   name_runs(data, root)
-  data.front = collect.front(data.runs)
+  data.points = replicates.join(data.runs, data.varied)
+  data.front = collect.front(data.points or data.runs)
+  for _, p in ipairs(data.points or {}) do
+    for _, run in ipairs(p.runs) do run.front = p.front end
+  end
   return data
 end
 

@@ -1,8 +1,8 @@
 --- Accuracy against sparsity, with the runs that no other beats in both.
 local collect = require "trit.report.collect"
+local replicates = require "trit.report.replicates"
 local scale = require "trit.report.scale"
 local svg = require "trit.report.svg"
-local term = require "trit.term"
 
 local LABELS = 6    -- runs of the front that are named in the picture's description
 local FRONT_R = 4.5 -- radius of a dot on the front
@@ -17,9 +17,15 @@ local function describe(front, n)
   return text:format(n, table.concat(words, "; "))
 end
 
+-- Replicates are one dot, at their means.
+local function rows_of(data) return data.points or data.runs end
+
+local CAPTION = "Each dot is %s at its last epoch; the line is the Pareto front: no other %s is both more " ..
+  "accurate and sparser."
+
 local function specs(data)
   local dots, zeros, top1 = {}, {}, {}
-  for _, run in ipairs(data.runs) do
+  for _, run in ipairs(rows_of(data)) do
     if scale.is_number(run.top1) and scale.is_number(run.zeros) then
       dots[#dots + 1] = { x = run.zeros, y = run.top1, key = run.key, name = run.name,
         class = run.front and "front" or "", r = run.front and FRONT_R or nil }
@@ -27,7 +33,7 @@ local function specs(data)
     end
   end
   if #dots < 2 then return {} end
-  local front = collect.front(data.runs)
+  local front = collect.front(rows_of(data))
   local line = {}
   for i, run in ipairs(front) do
     line[#line + 1] = { run.zeros, run.top1 }
@@ -37,8 +43,8 @@ local function specs(data)
   local x0, x1 = scale.extent { zeros }
   local y0, y1 = scale.extent { top1 }
   return { { name = "pareto", title = "Accuracy against zero share", desc = describe(front, #dots),
-    caption = "Each dot is a run at its last epoch; the line is the Pareto front: no other run is both " ..
-      "more accurate and sparser.",
+    caption = data.points and CAPTION:format("the mean of the runs that differ in their seed only", "one")
+      or CAPTION:format("a run", "run"),
     width = 560, height = 330,
     x = { x0, x1, label = "zero share of the weights", percent = true, nice = true },
     y = { y0, y1, label = "top-1", percent = true, nice = true },
@@ -49,13 +55,14 @@ end
 local function aside(data)
   local rows, head = {}, {}
   local function number(text) return svg.text("td", { class = "n" }, text) end
-  for i, run in ipairs(collect.front(data.runs)) do
+  for i, run in ipairs(collect.front(rows_of(data))) do
     local name = svg.tag("span", { class = "chip " .. run.key }, "") .. " " ..
       svg.text("a", { href = "#" .. run.key }, run.name)
-    rows[i] = svg.tag("tr", {}, svg.tag("th", { scope = "row" }, name) .. number(term.percent(run.zeros)) ..
-      number(term.percent(run.top1, 2)) .. number(term.number(run.threshold, "%.3f")))
+    rows[i] = svg.tag("tr", {}, svg.tag("th", { scope = "row" }, name) ..
+      number(replicates.percent(run, "zeros")) .. number(replicates.percent(run, "top1", 2)) ..
+      number(replicates.number(run, "threshold", "%.3f")))
   end
-  for i, title in ipairs { "run", "zeros", "top-1", "threshold/σ" } do
+  for i, title in ipairs { data.points and "parameters" or "run", "zeros", "top-1", "threshold/σ" } do
     head[i] = svg.text("th", { scope = "col", class = i > 1 and "n" or false }, title)
   end
   local name = "Runs of the Pareto front"

@@ -5,6 +5,7 @@ local differences = require "trit.report.differences"
 local figures = require "trit.report.figures"
 local json = require "trit.json"
 local layers = require "trit.report.layers"
+local replicates = require "trit.report.replicates"
 local runtable = require "trit.report.runtable"
 local svg = require "trit.report.svg"
 local term = require "trit.term"
@@ -179,7 +180,8 @@ function page.render(data, when, size)
     header_of(data, when), nav(sections_of(middle)) }
   local after = { svg.tag("div", { id = "tip", ["aria-hidden"] = "true", hidden = "hidden" }, ""),
     script(data, scheme) }
-  local first = section("table", "Runs", nil, runtable.draw(data)) .. middle
+  local tables = (data.points and replicates.draw(data.points) or "") .. runtable.draw(data)
+  local first = section("table", "Runs", nil, tables) .. middle
   local last = section("settings", "Settings", nil, differences.draw(data))
   local top = head(data, scheme)
   local others = #table.concat(before) + #table.concat(after) + #first + #last + #top + FRAME
