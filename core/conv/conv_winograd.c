@@ -7,17 +7,16 @@
  *   small   U fits the caches: it is computed once, and a unit takes some tile rows through input
  *           transform, products and output transform in its own scratch
  *   large   U would be written to and read from memory: the inputs of a chunk of tiles are
- *           transformed once for all units, and a unit computes the weights of one output block,
- *           uses them while they are hot, and produces that block of outputs
+ *           transformed once for all units, and a unit computes the weights of some output
+ *           blocks, a few input blocks at a time, uses them while they are hot, and produces
+ *           those blocks of outputs
  *
- * Backward weight likewise keeps partial sums dU per slot when they are small, and lets one unit
- * own a position when they are large.
+ * Backward weight likewise keeps partial sums dU per slot when they are small; when they are large
+ * one unit owns a position, or with few tiles all positions of some channels.
  */
 #include "conv/winograd.h"
 
 #include <string.h>
-
-#include "conv/transpose.h"
 
 #define UNIT_TILES        48 /* tiles of a unit: V and M of 64 channels stay in a 1 MiB cache */
 #define LEAST_TILES       24 /* fewer and the register tiles are cut too small */
@@ -26,6 +25,9 @@
 #define LEAST_BATCH_TILES 16 /* tiles of the batch that repay transforming the weights         */
 #define SMALL_U           ((int64_t)36 * 128 * 128 * 4) /* bytes of U that are kept whole */
 #define CHUNK_TILES       256                           /* large: tiles transformed at once */
+#define PRODUCT_TILES     128                           /* large: tiles of a unit */
+#define UNIT_CHANNELS     64  /* large: channels in and out that a unit takes at a time */
+#define SQUARE_TILES      128 /* most tiles for which dU is made channels by channels */
 #define SLOT_BYTES        ((int64_t)4 << 20)  /* all dU together: what adding them may cost */
 #define SHARED_BYTES      ((int64_t)12 << 20) /* V and M of a chunk of backward weight */
 
@@ -134,7 +136,7 @@ static trit_status transform_weights(winograd_plan *p, size_t *bytes) {
     *bytes = floats(p->out_blocks * p->u_block);
     p->u = trit_alloc(*bytes);
     if (!p->u) return TRIT_ERR_MEM;
-    trit_parallel(p->out_blocks * (p->in / WINOGRAD_CHANNELS), kernels()->weights, p);
+    trit_parallel(p->out_blocks * p->in_blocks, kernels()->weights, p);
     return TRIT_OK;
 }
 
@@ -155,7 +157,7 @@ static int64_t chunk_rows(const winograd_plan *p) {
 static trit_status run_large(winograd_plan *p) {
     const winograd_kernels *k = kernels();
     const int64_t chunk = chunk_rows(p), lines = k->lines(p) + p->strip;
-    const int64_t need = p->u_block + WINOGRAD_POSITIONS * p->m_position;
+    const int64_t need = p->wide * (p->u_block + p->m_panel);
     TRIT_TRY(trit_scratch_reserve(floats(need > lines ? need : lines)));
     size_t bytes = floats(WINOGRAD_POSITIONS * p->v_position);
     p->v = trit_alloc(bytes);
@@ -164,7 +166,8 @@ static trit_status run_large(winograd_plan *p) {
         p->first_row = r;
         p->end_row = r + chunk < p->all_rows ? r + chunk : p->all_rows;
         trit_parallel(p->end_row - r, k->shared_input, p);
-        trit_parallel(divide_up(p->end_row - r, p->rows) * p->out_blocks, k->shared_products, p);
+        trit_parallel(divide_up(p->end_row - r, p->rows) * divide_up(p->out_blocks, p->wide),
+                      k->shared_products, p);
     }
     trit_free(p->v, bytes);
     return TRIT_OK;
@@ -174,22 +177,43 @@ static bool small_u(const winograd_plan *p) {
     return p->out_blocks * p->u_block * (int64_t)sizeof(float) <= SMALL_U + SMALL_U / 8;
 }
 
+/* A unit takes UNIT_CHANNELS squared of U (or dU) at a time: they and the V and M that go with them
+ * stay in the second-level cache. */
+static void plan_square(winograd_plan *p) {
+    const int64_t wide = UNIT_CHANNELS / (p->cv * p->lanes), deep = UNIT_CHANNELS / p->lanes;
+    p->wide = wide < p->out_blocks ? wide : p->out_blocks;
+    p->deep = deep < p->in_blocks ? deep : p->in_blocks;
+    p->u_position = p->deep * p->lanes * p->cv * p->lanes + WINOGRAD_PAD;
+    p->u_block = WINOGRAD_POSITIONS * p->u_position;
+}
+
 /* Tile rows of a unit, distances within V and M, room for made rows. */
 static void plan_units(winograd_plan *p) {
-    const bool small = small_u(p);
+    if (small_u(p)) {
+        p->rows = unit_rows(p);
+        plan_tiles(p, p->rows * p->tile_cols);
+        plan_strip(p, p->rows);
+        return;
+    }
     const int64_t chunk = chunk_rows(p);
-    p->rows = small ? unit_rows(p) : divide_up(chunk, divide_up(UNITS_WANTED, p->out_blocks));
-    plan_tiles(p, (small ? p->rows : chunk) * p->tile_cols);
-    plan_strip(p, small ? p->rows : 1);
+    plan_square(p);
+    p->rows = divide_up(chunk, divide_up(chunk * p->tile_cols, PRODUCT_TILES));
+    plan_tiles(p, p->rows * p->tile_cols);
+    const int64_t m_position = p->m_position;
+    plan_tiles(p, chunk * p->tile_cols);
+    p->m_position = m_position;
+    p->m_panel = WINOGRAD_POSITIONS * m_position;
+    plan_strip(p, 1);
 }
 
 static trit_status run(winograd_plan *p, double *sums) {
     size_t bytes = 0;
+    const bool small = small_u(p);
     plan_units(p);
     /* Chunks of the large way need not begin at a unit's border: one slot more. */
     const int64_t units = p->all_rows / p->rows + 1;
     TRIT_TRY(sums_begin(p, units, &bytes));
-    trit_status status = small_u(p) ? run_small(p) : run_large(p);
+    trit_status status = small ? run_small(p) : run_large(p);
     sums_end(p, units, bytes, sums);
     return status;
 }
@@ -204,11 +228,11 @@ static trit_status forward(const trit_conv_geom *g, const float *x, const float 
     return run(&p, along ? along->sums : NULL);
 }
 
-static winograd_plan data_plan(const trit_conv_geom *g, const float *dy, const float *transposed,
-                               float *dx, const trit_conv_along *along) {
+static winograd_plan data_plan(const trit_conv_geom *g, const float *dy, const float *w, float *dx,
+                               const trit_conv_along *along) {
     winograd_plan p = new_plan(g, g->K, g->C);
     p.source = dy;
-    p.weights = transposed;
+    p.weights = w;
     p.turned = true;
     p.result = dx;
     if (along) p.source_rows = along->dy, p.take = along->take;
@@ -217,13 +241,8 @@ static winograd_plan data_plan(const trit_conv_geom *g, const float *dy, const f
 
 static trit_status backward_data(const trit_conv_geom *g, const float *dy, const float *w,
                                  float *dx, const trit_conv_along *along) {
-    size_t bytes;
-    float *transposed = trit_conv_transposed(g, w, &bytes);
-    if (!transposed) return TRIT_ERR_MEM;
-    winograd_plan p = data_plan(g, dy, transposed, dx, along);
-    trit_status status = run(&p, along ? along->sums : NULL);
-    trit_free(transposed, bytes);
-    return status;
+    winograd_plan p = data_plan(g, dy, w, dx, along);
+    return run(&p, along ? along->sums : NULL);
 }
 
 /* ------------------------------------------------------------------ backward weight */
@@ -264,8 +283,8 @@ static trit_status run_positions(winograd_plan *p) {
     const winograd_kernels *k = kernels();
     int64_t tile_bytes = WINOGRAD_POSITIONS * (p->in + p->out) * (int64_t)sizeof(float);
     int64_t tiles = SHARED_BYTES / tile_bytes;
-    int64_t chunk = divide_up(tiles < UNIT_TILES ? UNIT_TILES : tiles, p->tile_cols);
-    if (chunk > p->all_rows) chunk = p->all_rows;
+    if (tiles < UNIT_TILES) tiles = UNIT_TILES;
+    int64_t chunk = divide_up(p->all_rows, divide_up(p->all_rows * p->tile_cols, tiles));
     plan_tiles(p, chunk * p->tile_cols);
     p->m_position = p->out_blocks * p->m_block + WINOGRAD_PAD;
     p->slots = 1;
@@ -288,6 +307,30 @@ static trit_status run_positions(winograd_plan *p) {
     return TRIT_OK;
 }
 
+/* Few tiles, many channels: dU would be most of the memory traffic.  A unit computes that of some
+ * channels at all positions, and transforms it while it is hot. */
+static trit_status run_squares(winograd_plan *p) {
+    const winograd_kernels *k = kernels();
+    plan_tiles(p, p->all_rows * p->tile_cols);
+    p->m_position = p->out_blocks * p->m_block + WINOGRAD_PAD;
+    plan_square(p);
+    p->slots = 1;
+    plan_strip(p, 1);
+    int64_t lines = k->lines(p) + p->strip, du = p->wide * p->u_block;
+    TRIT_TRY(trit_scratch_reserve(floats(lines > du ? lines : du)));
+    int64_t v = WINOGRAD_POSITIONS * p->v_position, m = WINOGRAD_POSITIONS * p->m_position;
+    size_t bytes = floats(v + m);
+    p->v = trit_alloc(bytes);
+    if (!p->v) return TRIT_ERR_MEM;
+    p->m = p->v + v;
+    p->end_row = p->all_rows;
+    trit_parallel(p->all_rows, k->shared_input, p);
+    trit_parallel(divide_up(p->in_blocks, p->deep) * divide_up(p->out_blocks, p->wide),
+                  k->shared_square, p);
+    trit_free(p->v, bytes);
+    return TRIT_OK;
+}
+
 static winograd_plan weight_plan(const trit_conv_geom *g, const float *x, const float *dy,
                                  float *dw, const trit_conv_along *along) {
     winograd_plan p = new_plan(g, g->C, g->K);
@@ -303,7 +346,9 @@ static trit_status backward_weight(const trit_conv_geom *g, const float *x, cons
                                    float *dw, const trit_conv_along *along) {
     winograd_plan p = weight_plan(g, x, dy, dw, along);
     int64_t most = slot_count(&p);
-    return most >= 4 ? run_slots(&p, most) : run_positions(&p);
+    if (most >= 4) return run_slots(&p, most);
+    bool few = p.all_rows * p.tile_cols <= SQUARE_TILES;
+    return few ? run_squares(&p) : run_positions(&p);
 }
 
 /* ------------------------------------------------------------------ both in one sweep */
@@ -335,13 +380,8 @@ static trit_status run_both(winograd_both *b, double *sums) {
 
 static trit_status backward(const trit_conv_geom *g, const float *x, const float *dy,
                             const float *w, float *dx, float *dw, const trit_conv_along *along) {
-    size_t bytes;
-    float *transposed = trit_conv_transposed(g, w, &bytes);
-    if (!transposed) return TRIT_ERR_MEM;
-    winograd_both b = {data_plan(g, dy, transposed, dx, along), weight_plan(g, x, dy, dw, along)};
-    trit_status status = run_both(&b, along ? along->sums : NULL);
-    trit_free(transposed, bytes);
-    return status;
+    winograd_both b = {data_plan(g, dy, w, dx, along), weight_plan(g, x, dy, dw, along)};
+    return run_both(&b, along ? along->sums : NULL);
 }
 
 const conv_algo trit_conv_winograd = {

@@ -27,7 +27,7 @@
 /* Floats between positions beyond what they hold: power-of-two distances would put all 36 into the
  * same few cache sets (twice the time for the weight transform). */
 #define WINOGRAD_PAD 80
-/* Input channels whose weights one unit transforms. */
+/* Input channels whose weight gradient one unit transforms. */
 #define WINOGRAD_CHANNELS 4
 
 typedef struct {
@@ -44,8 +44,11 @@ typedef struct {
     int64_t m_block, m_position; /* m_block: from panel to panel, backward weight only  */
     int64_t u_position, u_block;
 
+    /* Shared V: what a unit takes at a time of output blocks (wide) and input blocks (deep). */
+    int64_t wide, deep, m_panel; /* m_panel: floats from output block to block of M       */
+
     const float *source;  /* [images,height,width,in]: x, or dy in backward data        */
-    const float *weights; /* [3,3,in,out]: w, or its transpose in backward data         */
+    const float *weights; /* w: [3,3,in,out], in backward data [3,3,out,in]             */
     const float *dy;      /* [images,height,width,out], backward weight only            */
     float *result;        /* y or dx, or dw                                             */
     bool correlates;      /* backward weight                                            */
@@ -72,15 +75,16 @@ typedef struct {
 typedef struct {
     int64_t lanes;
     int64_t (*lines)(const winograd_plan *p); /* floats of scratch for transforms       */
-    trit_work weights;         /* unit = (output block, WINOGRAD_CHANNELS inputs): U    */
+    trit_work weights;         /* unit = (output block, input block): U                 */
     trit_work rows;            /* unit = group of tile rows: input, products, output    */
     trit_work shared_input;    /* unit = tile row: shared V, and M when there is a dy   */
-    trit_work shared_products; /* unit = (group of tile rows, output block): weights,
+    trit_work shared_products; /* unit = (group of tile rows, output blocks): weights,
                                   products with shared V, output                        */
     trit_work slot;            /* unit = slot: input, dy, products into du              */
     trit_work both;            /* context winograd_both; unit = slot: both backward passes */
     trit_work shared_position; /* unit = position: products of shared V and M into du   */
-    trit_work gradient;        /* unit as for weights: dw from du                       */
+    trit_work shared_square;   /* unit = (input blocks, output blocks): the same, and dw */
+    trit_work gradient;        /* unit = (output block, WINOGRAD_CHANNELS inputs): dw from du */
 } winograd_kernels;
 
 extern const winograd_kernels trit_winograd_generic, trit_winograd_avx2, trit_winograd_avx512;

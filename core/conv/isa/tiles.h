@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "conv/isa/fetch.h"
 #include "conv/isa/vec.h"
 
 /* Part `i` of `parts` of n things: [tile_part(n, parts, i), tile_part(n, parts, i + 1)). */
@@ -27,13 +28,18 @@ typedef struct {
  * `pixels` pixels i and cv = 1, 2 or (16 lanes only) 4 vectors j. */
 void SYMBOL(trit_conv_rows_tiles)(int64_t pixels, int64_t cv, const rows_task *t,
                                   const float *strip, const float *w, float *y);
+/* The same; strip values `ahead` floats on are fetched meanwhile, 0 = none. */
+void SYMBOL(trit_conv_rows_tiles_ahead)(int64_t pixels, int64_t cv, const rows_task *t,
+                                        int64_t ahead, const float *strip, const float *w,
+                                        float *y);
 
 typedef struct {
     int64_t rows, pixels;
     int64_t strip_row; /* floats from the strip row of an output row to the next's */
     int64_t dy_row;
-    int64_t ldw; /* floats from dw row to row         */
-    bool fresh;  /* dw is overwritten, not added to   */
+    int64_t ldw;       /* floats from dw row to row         */
+    bool fresh;        /* dw is overwritten, not added to   */
+    fetch_list *fetch; /* what will be wanted soon, or NULL */
 } weight_task;
 
 /* dw[i][j] += sum over rows and pixels of strip[pixel][i] dy[pixel][j] for `width` <= LANES

@@ -15,18 +15,25 @@
 #define VALUES_2 4
 #endif
 
+#define RUN     8 /* pixels between fetches */
+#define FETCHES 2
+
 INLINE void tile(const int ni, const int cv, const weight_task *t, const float *strip,
                  const float *dy, float *dw) {
     vec sum[VALUES_1][2];
     UNROLL for (int i = 0; i < ni; i++) UNROLL for (int j = 0; j < cv; j++) sum[i][j] = (vec){0};
     for (int64_t r = 0; r < t->rows; r++, strip += t->strip_row, dy += t->dy_row) {
         const float *at = strip, *from = dy;
-        for (int64_t q = 0; q < t->pixels; q++, at += LANES, from += cv * LANES) {
-            vec slope[2];
-            UNROLL for (int j = 0; j < cv; j++) slope[j] = load(from + j * LANES);
-            UNROLL for (int i = 0; i < ni; i++) {
-                vec value = splat(at[i]);
-                UNROLL for (int j = 0; j < cv; j++) sum[i][j] += value * slope[j];
+        for (int64_t q0 = 0; q0 < t->pixels; q0 += RUN) {
+            int64_t q1 = q0 + RUN < t->pixels ? q0 + RUN : t->pixels;
+            if (t->fetch) fetch_some(t->fetch, FETCHES);
+            for (int64_t q = q0; q < q1; q++, at += LANES, from += cv * LANES) {
+                vec slope[2];
+                UNROLL for (int j = 0; j < cv; j++) slope[j] = load(from + j * LANES);
+                UNROLL for (int i = 0; i < ni; i++) {
+                    vec value = splat(at[i]);
+                    UNROLL for (int j = 0; j < cv; j++) sum[i][j] += value * slope[j];
+                }
             }
         }
     }

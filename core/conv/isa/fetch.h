@@ -1,0 +1,36 @@
+/*
+ * fetch.h - memory that will be wanted soon, fetched line by line while a register tile computes.
+ *
+ * Products leave the memory bus idle and transforms wait for it.  A list names rows of cache lines;
+ * the tiles fetch a few of its lines at a time, far enough apart that none has to wait.
+ */
+#ifndef TRIT_CONV_FETCH_H
+#define TRIT_CONV_FETCH_H
+
+#include <stdint.h>
+
+#include "conv/isa/vec.h"
+
+#define FETCH_LINE 16 /* floats of a cache line */
+
+/* `slabs` times `rows` rows of `lines` cache lines; steps in floats.  Empty: slabs = 0. */
+typedef struct {
+    const float *at; /* where the present row begins */
+    int64_t lines, rows, row_step, slabs, slab_step;
+    int64_t line, row; /* how far it has come */
+} fetch_list;
+
+INLINE void fetch_some(fetch_list *f, int64_t n) {
+    for (; n > 0 && f->slabs > 0; n--) {
+        __builtin_prefetch(f->at + f->line * FETCH_LINE, 0, 2);
+        if (++f->line < f->lines) continue;
+        f->line = 0;
+        f->at += f->row_step;
+        if (++f->row < f->rows) continue;
+        f->row = 0;
+        f->at += f->slab_step - f->rows * f->row_step;
+        f->slabs--;
+    }
+}
+
+#endif
