@@ -37,14 +37,16 @@ typedef struct {
     int64_t rows, pixels;
     int64_t strip_row; /* floats from the strip row of an output row to the next's */
     int64_t dy_row;
-    int64_t ldw;       /* floats from dw row to row         */
-    bool fresh;        /* dw is overwritten, not added to   */
-    fetch_list *fetch; /* what will be wanted soon, or NULL */
+    int64_t ldw; /* floats from dw row to row         */
+    bool fresh;  /* dw is overwritten, not added to   */
 } weight_task;
 
 /* dw[i][j] += sum over rows and pixels of strip[pixel][i] dy[pixel][j] for `width` <= LANES
  * values i and cv = 1 or 2 vectors j; pixels of dy are cv * LANES floats apart. */
 void SYMBOL(trit_conv_weight_tiles)(int64_t width, int64_t cv, const weight_task *t,
                                     const float *strip, const float *dy, float *dw);
+/* The same for LANES values; `fetch` advances meanwhile. */
+void SYMBOL(trit_conv_weight_tiles_fetch)(int64_t cv, const weight_task *t, fetch_list *fetch,
+                                          const float *strip, const float *dy, float *dw);
 
 #endif

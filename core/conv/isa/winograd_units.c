@@ -137,11 +137,13 @@ static void correlate(const winograd_plan *p, int64_t position, int64_t tiles, c
             fetch_list dy = {.at = panel + p->m_block, .lines = (t1 - t0) * width / FETCH_LINE};
             fetch_list sums = {.at = to + p->u_block, .lines = p->in * width / FETCH_LINE};
             dy.rows = dy.slabs = sums.rows = sums.slabs = 1;
-            weight_task t = {1, t1 - t0, 0, 0, width, fresh && part == 0, NULL};
+            weight_task t = {1, t1 - t0, 0, 0, width, fresh && part == 0};
             for (int64_t b = 0; b < p->in_blocks; b++) {
-                if (more) t.fetch = b < p->in_blocks / 2 ? &sums : &dy;
-                SYMBOL(trit_conv_weight_tiles)
-                (LANES, p->cv, &t, v + b * p->v_block + t0 * LANES, panel, to + b * LANES * width);
+                const float *x = v + b * p->v_block + t0 * LANES;
+                if (more) SYMBOL(trit_conv_weight_tiles_fetch)
+                (p->cv, &t, b < p->in_blocks / 2 ? &sums : &dy, x, panel, to + b * LANES * width);
+                else SYMBOL(trit_conv_weight_tiles)(LANES, p->cv, &t, x, panel,
+                                                    to + b * LANES * width);
             }
         }
     }
@@ -218,12 +220,12 @@ static void shared_square_unit(void *context, int64_t unit, int worker) {
     int64_t b0 = unit / across * p->deep, blocks = least(p->deep, p->in_blocks - b0);
     int64_t width = p->cv * LANES;
     fetch_list fetch = fetch_gradient(p, b0, blocks, first, panels);
-    weight_task t = {1, (p->end_row - p->first_row) * p->tile_cols, 0, 0, width, true, &fetch};
+    weight_task t = {1, (p->end_row - p->first_row) * p->tile_cols, 0, 0, width, true};
     float *du = trit_scratch(worker);
     for (int64_t i = 0; i < WINOGRAD_POSITIONS; i++)
         for (int64_t j = 0; j < panels; j++)
-            for (int64_t b = 0; b < blocks; b++) SYMBOL(trit_conv_weight_tiles)
-    (LANES, p->cv, &t, p->v + i * p->v_position + (b0 + b) * p->v_block,
+            for (int64_t b = 0; b < blocks; b++) SYMBOL(trit_conv_weight_tiles_fetch)
+    (p->cv, &t, &fetch, p->v + i * p->v_position + (b0 + b) * p->v_block,
      p->m + i * p->m_position + (first + j) * p->m_block,
      du + j * p->u_block + i * p->u_position + b * LANES * width);
     for (int64_t j = 0; j < panels; j++) SYMBOL(trit_winograd_weight_gradient)
