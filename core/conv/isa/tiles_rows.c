@@ -29,8 +29,7 @@ INLINE void tile(const int px, const int cv, const rows_task *t, int64_t ahead, 
         for (int64_t tap = 0; tap < t->taps; tap++) {
             const float *at = strip + t->offset[tap];
             if (ahead)
-                UNROLL for (int i = 0; i < px; i++)
-                    __builtin_prefetch(at + ahead + i * LANES, 0, 2);
+                UNROLL for (int i = 0; i < px; i++) __builtin_prefetch(at + ahead + i * LANES);
             for (int64_t l = 0; l < width; l++, w += cv * LANES) {
                 vec weight[4];
                 UNROLL for (int j = 0; j < cv; j++) weight[j] = load(w + j * LANES);

@@ -24,10 +24,9 @@ static void multiply(const winograd_plan *p, int64_t tiles, const float *v, cons
                      float *m) {
     static const int64_t in_place = 0;
     rows_task t = {&in_place, 1, p->in_blocks, p->v_block, LANES, LANES, p->cv * LANES, false};
-    for (int64_t position = 0; position < WINOGRAD_POSITIONS; position++)
-        SYMBOL(trit_conv_rows_tiles)
-    (tiles, p->cv, &t, v + position * p->v_position, u + position * p->u_position,
-     m + position * p->m_position);
+    for (int64_t i = 0; i < WINOGRAD_POSITIONS; i++) SYMBOL(trit_conv_rows_tiles_ahead)
+    (tiles, p->cv, &t, p->v_position, v + i * p->v_position, u + i * p->u_position,
+     m + i * p->m_position);
 }
 
 /* Scratch of a unit: lines, V, M, and the made rows of x and of dy. */
