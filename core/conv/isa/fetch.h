@@ -1,8 +1,9 @@
 /*
- * fetch.h - memory that will be wanted soon, fetched line by line while a register tile computes.
+ * fetch.h - memory that will be wanted soon, fetched line by line while register tiles compute.
  *
- * Products leave the memory bus idle and transforms wait for it.  A list names rows of cache lines;
- * the tiles fetch a few of its lines at a time, far enough apart that none has to wait.
+ * Products leave the memory bus idle; transforms, and rows made and taken, wait for it.  A list
+ * names rows of cache lines, which are fetched a few at a time between tiles.  Nothing depends on
+ * it but time.
  */
 #ifndef TRIT_CONV_FETCH_H
 #define TRIT_CONV_FETCH_H
@@ -19,6 +20,12 @@ typedef struct {
     int64_t lines, rows, row_step, slabs, slab_step;
     int64_t line, row; /* how far it has come */
 } fetch_list;
+
+/* `n` floats on end. */
+static inline fetch_list fetch_range(const float *at, int64_t n) {
+    return (fetch_list){
+        .at = at, .lines = (n + FETCH_LINE - 1) / FETCH_LINE, .rows = 1, .slabs = n > 0};
+}
 
 INLINE void fetch_some(fetch_list *f, int64_t n) {
     for (; n > 0 && f->slabs > 0; n--) {

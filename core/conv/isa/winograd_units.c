@@ -19,14 +19,40 @@ static void weights_unit(void *context, int64_t unit, int worker) {
 
 /* ------------------------------------------------------------------ forward, backward data */
 
+/* What is read and written once products are done: rows of the result, and of what it meets. */
+typedef struct {
+    fetch_list list[4];
+    int lists;
+    int64_t share; /* lines of each list at every position of every output block */
+} result_fetch;
+
+static result_fetch fetch_result(const winograd_plan *p, int64_t r0, int64_t r1) {
+    const int64_t n0 = r0 / p->tile_rows, n1 = r1 / p->tile_rows;
+    const int64_t first = n0 * p->height + r0 % p->tile_rows * 4;
+    const int64_t end = n1 * p->height + r1 % p->tile_rows * 4;
+    const int64_t floats = (end - first) * p->width * p->out;
+    const int64_t calls = p->out_blocks * WINOGRAD_POSITIONS;
+    const float *const arrays[] = {p->result, p->take ? p->take->add : NULL,
+                                   p->take ? p->take->z : NULL, p->take ? p->take->y : NULL};
+    result_fetch f = {.share = (floats / FETCH_LINE + calls - 1) / calls};
+    for (int i = 0; i < 4; i++)
+        if (arrays[i])
+            f.list[f.lists++] = fetch_range(arrays[i] + first * p->width * p->out, floats);
+    return f;
+}
+
 /* M = V U at every position, for one output block. */
 static void multiply(const winograd_plan *p, int64_t tiles, const float *v, const float *u,
-                     float *m) {
+                     result_fetch *fetch, float *m) {
     static const int64_t in_place = 0;
     rows_task t = {&in_place, 1, p->in_blocks, p->v_block, LANES, LANES, p->cv * LANES, false};
-    for (int64_t i = 0; i < WINOGRAD_POSITIONS; i++) SYMBOL(trit_conv_rows_tiles_ahead)
-    (tiles, p->cv, &t, p->v_position, v + i * p->v_position, u + i * p->u_position,
-     m + i * p->m_position);
+    for (int64_t i = 0; i < WINOGRAD_POSITIONS; i++) {
+        for (int list = 0; list < fetch->lists; list++)
+            fetch_some(&fetch->list[list], fetch->share);
+        SYMBOL(trit_conv_rows_tiles_ahead)
+        (tiles, p->cv, &t, p->v_position, v + i * p->v_position, u + i * p->u_position,
+         m + i * p->m_position);
+    }
 }
 
 /* Scratch of a unit: lines, V, M, and the made rows of x and of dy. */
@@ -54,8 +80,9 @@ static const float *make_rows(const winograd_plan *p, const trit_make *rows, int
 /* From V to finished rows of the result. */
 static void produce(const winograd_plan *p, int64_t r0, int64_t r1, int64_t unit,
                     const unit_scratch *s) {
+    result_fetch fetch = fetch_result(p, r0, r1);
     for (int64_t block = 0; block < p->out_blocks; block++) {
-        multiply(p, (r1 - r0) * p->tile_cols, s->v, p->u + block * p->u_block, s->m);
+        multiply(p, (r1 - r0) * p->tile_cols, s->v, p->u + block * p->u_block, &fetch, s->m);
         SYMBOL(trit_winograd_output)(p, r0, r1, block, s->m);
     }
     if (p->take) SYMBOL(trit_winograd_take)(p, r0, r1, 0, p->out, unit);
@@ -133,9 +160,8 @@ static void correlate(const winograd_plan *p, int64_t position, int64_t tiles, c
             const float *panel = m + block * p->m_block + t0 * width;
             float *to = du + block * p->u_block;
             const bool more = fetch && block + 1 < p->out_blocks;
-            fetch_list dy = {.at = panel + p->m_block, .lines = (t1 - t0) * width / FETCH_LINE};
-            fetch_list sums = {.at = to + p->u_block, .lines = p->in * width / FETCH_LINE};
-            dy.rows = dy.slabs = sums.rows = sums.slabs = 1;
+            fetch_list dy = fetch_range(panel + p->m_block, (t1 - t0) * width);
+            fetch_list sums = fetch_range(to + p->u_block, p->in * width);
             weight_task t = {1, t1 - t0, 0, 0, width, fresh && part == 0};
             for (int64_t b = 0; b < p->in_blocks; b++) {
                 const float *x = v + b * p->v_block + t0 * LANES;
