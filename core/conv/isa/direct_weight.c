@@ -69,9 +69,8 @@ static void weight_item(const direct_plan *p, int64_t item, int64_t group, int64
     for (int64_t v = 0, cv; v < p->vectors; v += cv) {
         cv = p->vectors - v >= 2 ? 2 : 1;
         copy_panel(p, (a1 - a0) * p->out_w, v, cv, dy, panel);
-        weight_task t = {
-            a1 - a0, p->out_w, p->row_step * p->row_floats, p->out_w * cv * LANES, p->out_c,
-            false,   NULL};
+        weight_task t = {a1 - a0,  p->out_w, p->row_step * p->row_floats, p->out_w * cv * LANES,
+                         p->out_c, false};
         accumulate_taps(p, b0, b1, v, cv, &t, strip, panel, dw);
     }
 }
