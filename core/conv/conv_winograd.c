@@ -25,9 +25,9 @@
 #define LEAST_BATCH_TILES 16 /* tiles of the batch that repay transforming the weights         */
 #define SMALL_U           ((int64_t)36 * 128 * 128 * 4) /* bytes of U that are kept whole */
 #define CHUNK_TILES       256                           /* large: tiles transformed at once */
-#define PRODUCT_TILES     128                           /* large: tiles of a unit */
 #define UNIT_CHANNELS     64  /* large: channels in and out that a unit takes at a time */
-#define SQUARE_TILES      128 /* most tiles for which dU is made channels by channels */
+#define UNIT_TILES_WIDE   128 /* of more tiles it takes half as many channels out      */
+#define SQUARE_TILES      128 /* most tiles for which dU is made channels by channels  */
 #define SLOT_BYTES        ((int64_t)4 << 20)  /* all dU together: what adding them may cost */
 #define SHARED_BYTES      ((int64_t)12 << 20) /* V and M of a chunk of backward weight */
 
@@ -64,6 +64,9 @@ static winograd_plan new_plan(const trit_conv_geom *g, int64_t in, int64_t out) 
                        .tile_rows = divide_up(g->H, 4),
                        .tile_cols = divide_up(g->W, 4),
                        .lanes = kernels()->lanes};
+    p.full_rows = p.tile_rows;
+    p.full_cols = p.tile_cols;
+    p.edge_h = p.edge_w = 4;
     p.in_blocks = in / p.lanes;
     p.cv = out % (2 * p.lanes) == 0 ? 2 : 1;
     p.out_blocks = out / (p.cv * p.lanes);
@@ -79,6 +82,35 @@ static void plan_tiles(winograd_plan *p, int64_t tiles) {
     p->v_position = p->in_blocks * p->v_block + WINOGRAD_PAD;
     p->m_block = tiles * p->cv * p->lanes + p->lanes;
     p->m_position = p->m_block + WINOGRAD_PAD;
+}
+
+/* Outputs of the last of the tiles along a side. */
+static int64_t edge_of(int64_t length) {
+    int64_t rest = length % 4;
+    return rest == 0 ? 4 : rest == 1 ? 2 : rest;
+}
+
+/* Tile rows of equal chunks of at most about `most` tiles; if these are whole images, their last
+ * tiles are cut to size. */
+static int64_t plan_chunks(winograd_plan *p, int64_t most) {
+    const int64_t image = p->tile_rows * p->tile_cols;
+    if (image > most) return divide_up(p->all_rows, divide_up(p->all_rows * p->tile_cols, most));
+    p->edge_h = edge_of(p->height);
+    p->edge_w = edge_of(p->width);
+    p->full_rows = p->tile_rows - (p->edge_h < 4);
+    p->full_cols = p->tile_cols - (p->edge_w < 4);
+    return divide_up(p->images, divide_up(p->images, most / image)) * p->tile_rows;
+}
+
+/* Tile rows [first, first + chunk) of the batch are next: how many tiles of each kind. */
+static void take_chunk(winograd_plan *p, int64_t first, int64_t chunk) {
+    p->first_row = first;
+    p->end_row = first + chunk < p->all_rows ? first + chunk : p->all_rows;
+    if (p->edge_h == 4 && p->edge_w == 4) return; /* one kind */
+    const int64_t images = (p->end_row - first) / p->tile_rows;
+    p->inner = p->edge_w < 4 ? images * p->full_rows : 0;
+    p->last_row = p->inner + images * p->full_rows * p->full_cols;
+    p->corner = p->last_row + (p->edge_h < 4 ? images * p->full_cols : 0);
 }
 
 /* Tile rows of a unit: about UNIT_TILES tiles, fewer when that leaves too few units. */
@@ -149,25 +181,17 @@ static trit_status run_small(winograd_plan *p) {
     return TRIT_OK;
 }
 
-static int64_t chunk_rows(const winograd_plan *p) {
-    int64_t chunk = divide_up(CHUNK_TILES, p->tile_cols);
-    return chunk < p->all_rows ? chunk : p->all_rows;
-}
-
 static trit_status run_large(winograd_plan *p) {
     const winograd_kernels *k = kernels();
-    const int64_t chunk = chunk_rows(p), lines = k->lines(p) + p->strip;
-    const int64_t need = p->wide * (p->u_block + p->m_panel);
+    const int64_t lines = k->lines(p) + p->strip, need = p->wide * (p->u_block + p->m_panel);
     TRIT_TRY(trit_scratch_reserve(floats(need > lines ? need : lines)));
     size_t bytes = floats(WINOGRAD_POSITIONS * p->v_position);
     p->v = trit_alloc(bytes);
     if (!p->v) return TRIT_ERR_MEM;
-    for (int64_t r = 0; r < p->all_rows; r += chunk) {
-        p->first_row = r;
-        p->end_row = r + chunk < p->all_rows ? r + chunk : p->all_rows;
+    for (int64_t r = 0; r < p->all_rows; r += p->rows) {
+        take_chunk(p, r, p->rows);
         trit_parallel(p->end_row - r, k->shared_input, p);
-        trit_parallel(divide_up(p->end_row - r, p->rows) * divide_up(p->out_blocks, p->wide),
-                      k->shared_products, p);
+        trit_parallel(divide_up(p->out_blocks, p->wide), k->shared_products, p);
     }
     trit_free(p->v, bytes);
     return TRIT_OK;
@@ -179,8 +203,9 @@ static bool small_u(const winograd_plan *p) {
 
 /* A unit takes UNIT_CHANNELS squared of U (or dU) at a time: they and the V and M that go with them
  * stay in the second-level cache. */
-static void plan_square(winograd_plan *p) {
-    const int64_t wide = UNIT_CHANNELS / (p->cv * p->lanes), deep = UNIT_CHANNELS / p->lanes;
+static void plan_square(winograd_plan *p, int64_t tiles) {
+    const int64_t out = tiles > UNIT_TILES_WIDE ? UNIT_CHANNELS / 2 : UNIT_CHANNELS;
+    const int64_t wide = divide_up(out, p->cv * p->lanes), deep = UNIT_CHANNELS / p->lanes;
     p->wide = wide < p->out_blocks ? wide : p->out_blocks;
     p->deep = deep < p->in_blocks ? deep : p->in_blocks;
     p->u_position = p->deep * p->lanes * p->cv * p->lanes + WINOGRAD_PAD;
@@ -195,14 +220,10 @@ static void plan_units(winograd_plan *p) {
         plan_strip(p, p->rows);
         return;
     }
-    const int64_t chunk = chunk_rows(p);
-    plan_square(p);
-    p->rows = divide_up(chunk, divide_up(chunk * p->tile_cols, PRODUCT_TILES));
+    p->rows = plan_chunks(p, CHUNK_TILES);
+    plan_square(p, p->rows * p->tile_cols);
     plan_tiles(p, p->rows * p->tile_cols);
-    const int64_t m_position = p->m_position;
-    plan_tiles(p, chunk * p->tile_cols);
-    p->m_position = m_position;
-    p->m_panel = WINOGRAD_POSITIONS * m_position;
+    p->m_panel = WINOGRAD_POSITIONS * p->m_position;
     plan_strip(p, 1);
 }
 
@@ -210,8 +231,7 @@ static trit_status run(winograd_plan *p, double *sums) {
     size_t bytes = 0;
     const bool small = small_u(p);
     plan_units(p);
-    /* Chunks of the large way need not begin at a unit's border: one slot more. */
-    const int64_t units = p->all_rows / p->rows + 1;
+    const int64_t units = divide_up(p->all_rows, p->rows);
     TRIT_TRY(sums_begin(p, units, &bytes));
     trit_status status = small ? run_small(p) : run_large(p);
     sums_end(p, units, bytes, sums);
@@ -284,7 +304,7 @@ static trit_status run_positions(winograd_plan *p) {
     int64_t tile_bytes = WINOGRAD_POSITIONS * (p->in + p->out) * (int64_t)sizeof(float);
     int64_t tiles = SHARED_BYTES / tile_bytes;
     if (tiles < UNIT_TILES) tiles = UNIT_TILES;
-    int64_t chunk = divide_up(p->all_rows, divide_up(p->all_rows * p->tile_cols, tiles));
+    const int64_t chunk = plan_chunks(p, tiles);
     plan_tiles(p, chunk * p->tile_cols);
     p->m_position = p->out_blocks * p->m_block + WINOGRAD_PAD;
     p->slots = 1;
@@ -297,8 +317,7 @@ static trit_status run_positions(winograd_plan *p) {
     p->m = p->v + v;
     p->du = p->m + m;
     for (int64_t r = 0; r < p->all_rows; r += chunk) {
-        p->first_row = r;
-        p->end_row = r + chunk < p->all_rows ? r + chunk : p->all_rows;
+        take_chunk(p, r, chunk);
         trit_parallel(p->end_row - r, k->shared_input, p);
         trit_parallel(WINOGRAD_POSITIONS, k->shared_position, p);
     }
@@ -311,9 +330,10 @@ static trit_status run_positions(winograd_plan *p) {
  * channels at all positions, and transforms it while it is hot. */
 static trit_status run_squares(winograd_plan *p) {
     const winograd_kernels *k = kernels();
-    plan_tiles(p, p->all_rows * p->tile_cols);
+    const int64_t rows = plan_chunks(p, SQUARE_TILES);
+    plan_tiles(p, rows * p->tile_cols);
     p->m_position = p->out_blocks * p->m_block + WINOGRAD_PAD;
-    plan_square(p);
+    plan_square(p, rows * p->tile_cols);
     p->slots = 1;
     plan_strip(p, 1);
     int64_t lines = k->lines(p) + p->strip, du = p->wide * p->u_block;
@@ -323,8 +343,8 @@ static trit_status run_squares(winograd_plan *p) {
     p->v = trit_alloc(bytes);
     if (!p->v) return TRIT_ERR_MEM;
     p->m = p->v + v;
-    p->end_row = p->all_rows;
-    trit_parallel(p->all_rows, k->shared_input, p);
+    take_chunk(p, 0, rows);
+    trit_parallel(rows, k->shared_input, p);
     trit_parallel(divide_up(p->in_blocks, p->deep) * divide_up(p->out_blocks, p->wide),
                   k->shared_square, p);
     trit_free(p->v, bytes);

@@ -93,19 +93,31 @@ static void rows_unit(void *context, int64_t unit, int worker) {
     int64_t r0 = unit * p->rows, r1 = least(r0 + p->rows, p->all_rows);
     unit_scratch s = scratch_of(p, worker);
     const float *strip = make_rows(p, p->source_rows, 1, r0, r1, s.x);
-    SYMBOL(trit_winograd_input)(p, strip, r0, r1, 0, s.lines, s.v);
+    SYMBOL(trit_winograd_input)(p, strip, r0, r0, r1, s.lines, s.v);
     produce(p, r0, r1, unit, &s);
 }
 
 static void shared_input_unit(void *context, int64_t unit, int worker) {
     const winograd_plan *p = context;
-    int64_t r = p->first_row + unit, tile = unit * p->tile_cols;
+    int64_t first = p->first_row, r = first + unit;
     float *lines = trit_scratch(worker), *rows = lines + SYMBOL(trit_winograd_lines)(p);
     const float *strip = make_rows(p, p->source_rows, 1, r, r + 1, rows);
-    SYMBOL(trit_winograd_input)(p, strip, r, r + 1, tile, lines, p->v);
+    SYMBOL(trit_winograd_input)(p, strip, first, r, r + 1, lines, p->v);
     if (!p->correlates) return;
     strip = make_rows(p, p->dy_rows, 0, r, r + 1, rows);
-    SYMBOL(trit_winograd_gradient)(p, strip, 0, r, r + 1, tile, lines, p->m);
+    SYMBOL(trit_winograd_gradient)(p, strip, 0, first, r, r + 1, lines, p->m);
+}
+
+/* Tiles [t0, t1) of the `tiles` that are at hand take part at a position. */
+typedef struct {
+    int64_t t0, t1;
+} tile_range;
+
+static tile_range taking_part(const winograd_plan *p, int64_t position, int64_t tiles) {
+    const bool last_row = winograd_keeps(p->edge_h, position / 6);
+    const bool last_column = winograd_keeps(p->edge_w, position % 6);
+    if (last_row) return (tile_range){last_column ? 0 : p->inner, last_column ? tiles : p->corner};
+    return (tile_range){last_column ? 0 : p->inner, p->last_row};
 }
 
 /* M (+)= V U over `blocks` input blocks from b0 on, `panels` output blocks side by side. */
@@ -116,26 +128,25 @@ static void multiply_chunk(const winograd_plan *p, int64_t tiles, int64_t b0, in
     v += b0 * p->v_block;
     for (int64_t i = 0; i < WINOGRAD_POSITIONS; i++)
         for (int64_t j = 0; j < panels; j++) {
+            const tile_range r = taking_part(p, i, tiles);
             int64_t ahead = j == 0 && i + 1 < WINOGRAD_POSITIONS ? p->v_position : 0;
             SYMBOL(trit_conv_rows_tiles_ahead)
-            (tiles, p->cv, &t, ahead, v + i * p->v_position, u + j * p->u_block + i * p->u_position,
-             m + j * p->m_panel + i * p->m_position);
+            (r.t1 - r.t0, p->cv, &t, ahead, v + i * p->v_position + r.t0 * LANES,
+             u + j * p->u_block + i * p->u_position,
+             m + j * p->m_panel + i * p->m_position + r.t0 * p->cv * LANES);
         }
 }
 
 static void shared_products_unit(void *context, int64_t unit, int worker) {
     const winograd_plan *p = context;
-    int64_t groups = (p->out_blocks + p->wide - 1) / p->wide, first = unit % groups * p->wide;
-    int64_t panels = least(p->wide, p->out_blocks - first);
-    int64_t r0 = p->first_row + unit / groups * p->rows, r1 = least(r0 + p->rows, p->end_row);
-    int64_t tiles = (r1 - r0) * p->tile_cols;
-    const float *v = p->v + (r0 - p->first_row) * p->tile_cols * LANES;
+    const int64_t first = unit * p->wide, panels = least(p->wide, p->out_blocks - first);
+    const int64_t r0 = p->first_row, r1 = p->end_row, tiles = (r1 - r0) * p->tile_cols;
     float *u = trit_scratch(worker), *m = u + p->wide * p->u_block;
     for (int64_t b = 0; b < p->in_blocks; b += p->deep) {
         int64_t blocks = least(p->deep, p->in_blocks - b);
         for (int64_t j = 0; j < panels; j++) SYMBOL(trit_winograd_weights)
         (p, first + j, b * LANES, (b + blocks) * LANES, u + j * p->u_block);
-        multiply_chunk(p, tiles, b, blocks, panels, v, u, m);
+        multiply_chunk(p, tiles, b, blocks, panels, p->v, u, m);
     }
     for (int64_t j = 0; j < panels; j++)
         SYMBOL(trit_winograd_output)(p, r0, r1, first + j, m + j * p->m_panel);
@@ -150,12 +161,14 @@ static void shared_products_unit(void *context, int64_t unit, int worker) {
  * holds of an output block.  `fetch`: operands come from memory. */
 static void correlate(const winograd_plan *p, int64_t position, int64_t tiles, const float *v,
                       const float *m, bool fresh, bool fetch, float *du) {
-    int64_t parts = (tiles + AT_ONCE - 1) / AT_ONCE, width = p->cv * LANES;
+    const tile_range r = taking_part(p, position, tiles);
+    int64_t count = r.t1 - r.t0, parts = count / (AT_ONCE + 1) + 1, width = p->cv * LANES;
     v += position * p->v_position;
     m += position * p->m_position;
     du += position * p->u_position;
     for (int64_t part = 0; part < parts; part++) {
-        int64_t t0 = tile_part(tiles, parts, part), t1 = tile_part(tiles, parts, part + 1);
+        int64_t t0 = r.t0 + tile_part(count, parts, part);
+        int64_t t1 = r.t0 + tile_part(count, parts, part + 1);
         for (int64_t block = 0; block < p->out_blocks; block++) {
             const float *panel = m + block * p->m_block + t0 * width;
             float *to = du + block * p->u_block;
@@ -178,8 +191,8 @@ static void correlate(const winograd_plan *p, int64_t position, int64_t tiles, c
 static void correlate_rows(const winograd_plan *p, int64_t r0, int64_t r1, const float *dy,
                            int64_t halo, bool fresh, const unit_scratch *s, float *du) {
     const float *x = make_rows(p, p->source_rows, 1, r0, r1, s->x);
-    SYMBOL(trit_winograd_input)(p, x, r0, r1, 0, s->lines, s->v);
-    SYMBOL(trit_winograd_gradient)(p, dy, halo, r0, r1, 0, s->lines, s->m);
+    SYMBOL(trit_winograd_input)(p, x, r0, r0, r1, s->lines, s->v);
+    SYMBOL(trit_winograd_gradient)(p, dy, halo, r0, r0, r1, s->lines, s->m);
     for (int64_t position = 0; position < WINOGRAD_POSITIONS; position++)
         correlate(p, position, (r1 - r0) * p->tile_cols, s->v, s->m, fresh, false, du);
 }
@@ -212,7 +225,7 @@ static void both_unit(void *context, int64_t unit, int worker) {
     for (int64_t item = first; item < end; item++) {
         int64_t r0 = item * w->rows, r1 = least(r0 + w->rows, w->all_rows);
         const float *dy = make_rows(d, d->source_rows, 1, r0, r1, sw.dy);
-        SYMBOL(trit_winograd_input)(d, dy, r0, r1, 0, sd.lines, sd.v);
+        SYMBOL(trit_winograd_input)(d, dy, r0, r0, r1, sd.lines, sd.v);
         produce(d, r0, r1, item, &sd);
         correlate_rows(w, r0, r1, dy, 1, item == first, &sw, du);
     }
@@ -245,14 +258,17 @@ static void shared_square_unit(void *context, int64_t unit, int worker) {
     int64_t b0 = unit / across * p->deep, blocks = least(p->deep, p->in_blocks - b0);
     int64_t width = p->cv * LANES;
     fetch_list fetch = fetch_gradient(p, b0, blocks, first, panels);
-    weight_task t = {1, (p->end_row - p->first_row) * p->tile_cols, 0, 0, width, true};
+    const int64_t tiles = (p->end_row - p->first_row) * p->tile_cols;
     float *du = trit_scratch(worker);
-    for (int64_t i = 0; i < WINOGRAD_POSITIONS; i++)
+    for (int64_t i = 0; i < WINOGRAD_POSITIONS; i++) {
+        const tile_range r = taking_part(p, i, tiles);
+        weight_task t = {1, r.t1 - r.t0, 0, 0, width, true};
         for (int64_t j = 0; j < panels; j++)
             for (int64_t b = 0; b < blocks; b++) SYMBOL(trit_conv_weight_tiles_fetch)
-    (p->cv, &t, &fetch, p->v + i * p->v_position + (b0 + b) * p->v_block,
-     p->m + i * p->m_position + (first + j) * p->m_block,
-     du + j * p->u_block + i * p->u_position + b * LANES * width);
+        (p->cv, &t, &fetch, p->v + i * p->v_position + (b0 + b) * p->v_block + r.t0 * LANES,
+         p->m + i * p->m_position + (first + j) * p->m_block + r.t0 * width,
+         du + j * p->u_block + i * p->u_position + b * LANES * width);
+    }
     for (int64_t j = 0; j < panels; j++) SYMBOL(trit_winograd_weight_gradient)
     (p, first + j, b0 * LANES, (b0 + blocks) * LANES, du + j * p->u_block);
 }
