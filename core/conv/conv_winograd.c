@@ -123,6 +123,20 @@ static int64_t unit_rows(const winograd_plan *p) {
     return rows < 1 ? 1 : rows;
 }
 
+/* Floats of the made rows of `rows` tile rows: their image rows, and two more for every image. */
+static void plan_strip(winograd_plan *p, int64_t rows) {
+    if (!p->source_rows && !p->dy_rows) return;
+    int64_t channels = p->dy_rows && p->out > p->in ? p->out : p->in;
+    int64_t images = rows / p->tile_rows + 2;
+    p->strip = (rows * 4 + images * 2) * p->width * channels;
+}
+
+/* Shared V and M of `rows` tile rows: their units.  The more rows one has the fewer are made twice. */
+static void plan_input(winograd_plan *p, int64_t rows) {
+    p->input_rows = rows < 2 * UNITS_WANTED ? 1 : rows / UNITS_WANTED;
+    plan_strip(p, p->input_rows);
+}
+
 static size_t floats(int64_t n) { return (size_t)n * sizeof(float); }
 
 /* -------------------------------------------------------------------- rows along the way */
@@ -130,14 +144,6 @@ static size_t floats(int64_t n) { return (size_t)n * sizeof(float); }
 static bool rides(const trit_conv_geom *g, char pass) {
     (void)g, (void)pass;
     return true;
-}
-
-/* Floats of the made rows of `rows` tile rows: their image rows, and two more for every image. */
-static void plan_strip(winograd_plan *p, int64_t rows) {
-    if (!p->source_rows && !p->dy_rows) return;
-    int64_t channels = p->dy_rows && p->out > p->in ? p->out : p->in;
-    int64_t images = rows / p->tile_rows + 2;
-    p->strip = (rows * 4 + images * 2) * p->width * channels;
 }
 
 /* What a unit of the small way needs: isa/winograd_units.c, scratch_of. */
@@ -181,6 +187,10 @@ static trit_status run_small(winograd_plan *p) {
     return TRIT_OK;
 }
 
+static void transform_inputs(winograd_plan *p) {
+    trit_parallel(divide_up(p->end_row - p->first_row, p->input_rows), kernels()->shared_input, p);
+}
+
 static trit_status run_large(winograd_plan *p) {
     const winograd_kernels *k = kernels();
     const int64_t lines = k->lines(p) + p->strip, need = p->wide * (p->u_block + p->m_panel);
@@ -190,7 +200,7 @@ static trit_status run_large(winograd_plan *p) {
     if (!p->v) return TRIT_ERR_MEM;
     for (int64_t r = 0; r < p->all_rows; r += p->rows) {
         take_chunk(p, r, p->rows);
-        trit_parallel(p->end_row - r, k->shared_input, p);
+        transform_inputs(p);
         trit_parallel(divide_up(p->out_blocks, p->wide), k->shared_products, p);
     }
     trit_free(p->v, bytes);
@@ -224,7 +234,7 @@ static void plan_units(winograd_plan *p) {
     plan_square(p, p->rows * p->tile_cols);
     plan_tiles(p, p->rows * p->tile_cols);
     p->m_panel = WINOGRAD_POSITIONS * p->m_position;
-    plan_strip(p, 1);
+    plan_input(p, p->rows);
 }
 
 static trit_status run(winograd_plan *p, double *sums) {
@@ -308,7 +318,7 @@ static trit_status run_positions(winograd_plan *p) {
     plan_tiles(p, chunk * p->tile_cols);
     p->m_position = p->out_blocks * p->m_block + WINOGRAD_PAD;
     p->slots = 1;
-    plan_strip(p, 1);
+    plan_input(p, chunk);
     TRIT_TRY(trit_scratch_reserve(floats(k->lines(p) + p->strip)));
     int64_t v = WINOGRAD_POSITIONS * p->v_position, m = WINOGRAD_POSITIONS * p->m_position;
     size_t bytes = floats(v + m + p->out_blocks * p->u_block);
@@ -318,7 +328,7 @@ static trit_status run_positions(winograd_plan *p) {
     p->du = p->m + m;
     for (int64_t r = 0; r < p->all_rows; r += chunk) {
         take_chunk(p, r, chunk);
-        trit_parallel(p->end_row - r, k->shared_input, p);
+        transform_inputs(p);
         trit_parallel(WINOGRAD_POSITIONS, k->shared_position, p);
     }
     trit_parallel(p->out_blocks * (p->in / WINOGRAD_CHANNELS), k->gradient, p);
@@ -335,7 +345,7 @@ static trit_status run_squares(winograd_plan *p) {
     p->m_position = p->out_blocks * p->m_block + WINOGRAD_PAD;
     plan_square(p, rows * p->tile_cols);
     p->slots = 1;
-    plan_strip(p, 1);
+    plan_input(p, rows);
     int64_t lines = k->lines(p) + p->strip, du = p->wide * p->u_block;
     TRIT_TRY(trit_scratch_reserve(floats(lines > du ? lines : du)));
     int64_t v = WINOGRAD_POSITIONS * p->v_position, m = WINOGRAD_POSITIONS * p->m_position;
@@ -344,7 +354,7 @@ static trit_status run_squares(winograd_plan *p) {
     if (!p->v) return TRIT_ERR_MEM;
     p->m = p->v + v;
     take_chunk(p, 0, rows);
-    trit_parallel(rows, k->shared_input, p);
+    transform_inputs(p);
     trit_parallel(divide_up(p->in_blocks, p->deep) * divide_up(p->out_blocks, p->wide),
                   k->shared_square, p);
     trit_free(p->v, bytes);

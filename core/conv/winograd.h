@@ -72,6 +72,8 @@ typedef struct {
     double *sums;  /* [units][2][out]                                            */
     int64_t strip; /* floats of made rows of one unit; 0 = none are made          */
 
+    int64_t input_rows; /* tile rows of V (and M) that one unit transforms             */
+
     float *u;     /* all of U, or NULL when units transform weights themselves  */
     float *v, *m; /* V and M of tile rows [first_row, end_row), shared by units */
     int64_t first_row, end_row;
@@ -90,7 +92,7 @@ typedef struct {
     int64_t (*lines)(const winograd_plan *p); /* floats of scratch for transforms       */
     trit_work weights;         /* unit = (output block, input block): U                 */
     trit_work rows;            /* unit = group of tile rows: input, products, output    */
-    trit_work shared_input;    /* unit = tile row: shared V, and M when there is a dy   */
+    trit_work shared_input;    /* unit = input_rows: shared V, and M when there is a dy */
     trit_work shared_products; /* unit = output blocks: weights, products with shared V,
                                   output                                                */
     trit_work slot;            /* unit = slot: input, dy, products into du              */

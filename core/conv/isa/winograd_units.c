@@ -99,13 +99,14 @@ static void rows_unit(void *context, int64_t unit, int worker) {
 
 static void shared_input_unit(void *context, int64_t unit, int worker) {
     const winograd_plan *p = context;
-    int64_t first = p->first_row, r = first + unit;
+    const int64_t first = p->first_row, r0 = first + unit * p->input_rows;
+    const int64_t r1 = least(r0 + p->input_rows, p->end_row);
     float *lines = trit_scratch(worker), *rows = lines + SYMBOL(trit_winograd_lines)(p);
-    const float *strip = make_rows(p, p->source_rows, 1, r, r + 1, rows);
-    SYMBOL(trit_winograd_input)(p, strip, first, r, r + 1, lines, p->v);
+    const float *strip = make_rows(p, p->source_rows, 1, r0, r1, rows);
+    SYMBOL(trit_winograd_input)(p, strip, first, r0, r1, lines, p->v);
     if (!p->correlates) return;
-    strip = make_rows(p, p->dy_rows, 0, r, r + 1, rows);
-    SYMBOL(trit_winograd_gradient)(p, strip, 0, first, r, r + 1, lines, p->m);
+    strip = make_rows(p, p->dy_rows, 0, r0, r1, rows);
+    SYMBOL(trit_winograd_gradient)(p, strip, 0, first, r0, r1, lines, p->m);
 }
 
 /* Tiles [t0, t1) of the `tiles` that are at hand take part at a position. */
