@@ -131,7 +131,7 @@ static void plan_strip(winograd_plan *p, int64_t rows) {
     p->strip = (rows * 4 + images * 2) * p->width * channels;
 }
 
-/* Shared V and M of `rows` tile rows: their units.  The more rows one has the fewer are made twice. */
+/* Units of shared V and M of `rows` tile rows: the more rows one has the fewer are made twice. */
 static void plan_input(winograd_plan *p, int64_t rows) {
     p->input_rows = rows < 2 * UNITS_WANTED ? 1 : rows / UNITS_WANTED;
     plan_strip(p, p->input_rows);
