@@ -19,6 +19,7 @@
 #include <string.h>
 
 #define UNIT_TILES        48 /* tiles of a unit: V and M of 64 channels stay in a 1 MiB cache */
+#define UNIT_TILES_16     28 /* with 16 lanes: two whole register tiles                       */
 #define LEAST_TILES       24 /* fewer and the register tiles are cut too small */
 #define UNITS_WANTED      16
 #define LEAST_FILL        3  /* a third of the outputs of all tiles must lie inside the image  */
@@ -113,12 +114,12 @@ static void take_chunk(winograd_plan *p, int64_t first, int64_t chunk) {
     p->corner = p->last_row + (p->edge_h < 4 ? images * p->full_cols : 0);
 }
 
-/* Tile rows of a unit: about UNIT_TILES tiles, fewer when that leaves too few units. */
+/* Tile rows of a unit: about as many tiles, fewer when that leaves too few units. */
 static int64_t unit_rows(const winograd_plan *p) {
     int64_t tiles = p->all_rows * p->tile_cols;
     int64_t wanted = divide_up(tiles, LEAST_TILES);
     if (wanted > UNITS_WANTED) wanted = UNITS_WANTED;
-    int64_t units = divide_up(tiles, UNIT_TILES);
+    int64_t units = divide_up(tiles, p->lanes == 16 ? UNIT_TILES_16 : UNIT_TILES);
     int64_t rows = divide_up(p->all_rows, units > wanted ? units : wanted);
     return rows < 1 ? 1 : rows;
 }
