@@ -7,25 +7,28 @@
  *   small   U fits the caches: it is computed once, and a unit takes some tile rows through input
  *           transform, products and output transform in its own scratch
  *   large   U would be written to and read from memory: the inputs of a chunk of tiles are
- *           transformed once for all units, and a unit computes the weights of one output block,
- *           uses them while they are hot, and produces that block of outputs
+ *           transformed once for all units, and a unit computes the weights of some output
+ *           blocks, a few input blocks at a time, uses them while they are hot, and produces
+ *           those blocks of outputs
  *
- * Backward weight likewise keeps partial sums dU per slot when they are small, and lets one unit
- * own a position when they are large.
+ * Backward weight likewise keeps partial sums dU per slot when they are small; when they are large
+ * one unit owns a position, or with few tiles all positions of some channels.
  */
 #include "conv/winograd.h"
 
 #include <string.h>
 
-#include "conv/transpose.h"
-
 #define UNIT_TILES        48 /* tiles of a unit: V and M of 64 channels stay in a 1 MiB cache */
+#define UNIT_TILES_16     28 /* with 16 lanes: two whole register tiles                       */
 #define LEAST_TILES       24 /* fewer and the register tiles are cut too small */
 #define UNITS_WANTED      16
 #define LEAST_FILL        3  /* a third of the outputs of all tiles must lie inside the image  */
 #define LEAST_BATCH_TILES 16 /* tiles of the batch that repay transforming the weights         */
 #define SMALL_U           ((int64_t)36 * 128 * 128 * 4) /* bytes of U that are kept whole */
 #define CHUNK_TILES       256                           /* large: tiles transformed at once */
+#define UNIT_CHANNELS     64  /* large: channels in and out that a unit takes at a time */
+#define UNIT_TILES_WIDE   128 /* of more tiles it takes half as many channels out      */
+#define SQUARE_TILES      128 /* most tiles for which dU is made channels by channels  */
 #define SLOT_BYTES        ((int64_t)4 << 20)  /* all dU together: what adding them may cost */
 #define SHARED_BYTES      ((int64_t)12 << 20) /* V and M of a chunk of backward weight */
 
@@ -62,6 +65,9 @@ static winograd_plan new_plan(const trit_conv_geom *g, int64_t in, int64_t out) 
                        .tile_rows = divide_up(g->H, 4),
                        .tile_cols = divide_up(g->W, 4),
                        .lanes = kernels()->lanes};
+    p.full_rows = p.tile_rows;
+    p.full_cols = p.tile_cols;
+    p.edge_h = p.edge_w = 4;
     p.in_blocks = in / p.lanes;
     p.cv = out % (2 * p.lanes) == 0 ? 2 : 1;
     p.out_blocks = out / (p.cv * p.lanes);
@@ -79,14 +85,57 @@ static void plan_tiles(winograd_plan *p, int64_t tiles) {
     p->m_position = p->m_block + WINOGRAD_PAD;
 }
 
-/* Tile rows of a unit: about UNIT_TILES tiles, fewer when that leaves too few units. */
+/* Outputs of the last of the tiles along a side. */
+static int64_t edge_of(int64_t length) {
+    int64_t rest = length % 4;
+    return rest == 0 ? 4 : rest == 1 ? 2 : rest;
+}
+
+/* Tile rows of equal chunks of at most about `most` tiles; if these are whole images, their last
+ * tiles are cut to size. */
+static int64_t plan_chunks(winograd_plan *p, int64_t most) {
+    const int64_t image = p->tile_rows * p->tile_cols;
+    if (image > most) return divide_up(p->all_rows, divide_up(p->all_rows * p->tile_cols, most));
+    p->edge_h = edge_of(p->height);
+    p->edge_w = edge_of(p->width);
+    p->full_rows = p->tile_rows - (p->edge_h < 4);
+    p->full_cols = p->tile_cols - (p->edge_w < 4);
+    return divide_up(p->images, divide_up(p->images, most / image)) * p->tile_rows;
+}
+
+/* Tile rows [first, first + chunk) of the batch are next: how many tiles of each kind. */
+static void take_chunk(winograd_plan *p, int64_t first, int64_t chunk) {
+    p->first_row = first;
+    p->end_row = first + chunk < p->all_rows ? first + chunk : p->all_rows;
+    if (p->edge_h == 4 && p->edge_w == 4) return; /* one kind */
+    const int64_t images = (p->end_row - first) / p->tile_rows;
+    p->inner = p->edge_w < 4 ? images * p->full_rows : 0;
+    p->last_row = p->inner + images * p->full_rows * p->full_cols;
+    p->corner = p->last_row + (p->edge_h < 4 ? images * p->full_cols : 0);
+}
+
+/* Tile rows of a unit: about as many tiles, fewer when that leaves too few units. */
 static int64_t unit_rows(const winograd_plan *p) {
     int64_t tiles = p->all_rows * p->tile_cols;
     int64_t wanted = divide_up(tiles, LEAST_TILES);
     if (wanted > UNITS_WANTED) wanted = UNITS_WANTED;
-    int64_t units = divide_up(tiles, UNIT_TILES);
+    int64_t units = divide_up(tiles, p->lanes == 16 ? UNIT_TILES_16 : UNIT_TILES);
     int64_t rows = divide_up(p->all_rows, units > wanted ? units : wanted);
     return rows < 1 ? 1 : rows;
+}
+
+/* Floats of the made rows of `rows` tile rows: their image rows, and two more for every image. */
+static void plan_strip(winograd_plan *p, int64_t rows) {
+    if (!p->source_rows && !p->dy_rows) return;
+    int64_t channels = p->dy_rows && p->out > p->in ? p->out : p->in;
+    int64_t images = rows / p->tile_rows + 2;
+    p->strip = (rows * 4 + images * 2) * p->width * channels;
+}
+
+/* Units of shared V and M of `rows` tile rows: the more rows one has the fewer are made twice. */
+static void plan_input(winograd_plan *p, int64_t rows) {
+    p->input_rows = rows < 2 * UNITS_WANTED ? 1 : rows / UNITS_WANTED;
+    plan_strip(p, p->input_rows);
 }
 
 static size_t floats(int64_t n) { return (size_t)n * sizeof(float); }
@@ -96,14 +145,6 @@ static size_t floats(int64_t n) { return (size_t)n * sizeof(float); }
 static bool rides(const trit_conv_geom *g, char pass) {
     (void)g, (void)pass;
     return true;
-}
-
-/* Floats of the made rows of `rows` tile rows: their image rows, and two more for every image. */
-static void plan_strip(winograd_plan *p, int64_t rows) {
-    if (!p->source_rows && !p->dy_rows) return;
-    int64_t channels = p->dy_rows && p->out > p->in ? p->out : p->in;
-    int64_t images = rows / p->tile_rows + 2;
-    p->strip = (rows * 4 + images * 2) * p->width * channels;
 }
 
 /* What a unit of the small way needs: isa/winograd_units.c, scratch_of. */
@@ -134,7 +175,7 @@ static trit_status transform_weights(winograd_plan *p, size_t *bytes) {
     *bytes = floats(p->out_blocks * p->u_block);
     p->u = trit_alloc(*bytes);
     if (!p->u) return TRIT_ERR_MEM;
-    trit_parallel(p->out_blocks * (p->in / WINOGRAD_CHANNELS), kernels()->weights, p);
+    trit_parallel(p->out_blocks * p->in_blocks, kernels()->weights, p);
     return TRIT_OK;
 }
 
@@ -147,24 +188,21 @@ static trit_status run_small(winograd_plan *p) {
     return TRIT_OK;
 }
 
-static int64_t chunk_rows(const winograd_plan *p) {
-    int64_t chunk = divide_up(CHUNK_TILES, p->tile_cols);
-    return chunk < p->all_rows ? chunk : p->all_rows;
+static void transform_inputs(winograd_plan *p) {
+    trit_parallel(divide_up(p->end_row - p->first_row, p->input_rows), kernels()->shared_input, p);
 }
 
 static trit_status run_large(winograd_plan *p) {
     const winograd_kernels *k = kernels();
-    const int64_t chunk = chunk_rows(p), lines = k->lines(p) + p->strip;
-    const int64_t need = p->u_block + WINOGRAD_POSITIONS * p->m_position;
+    const int64_t lines = k->lines(p) + p->strip, need = p->wide * (p->u_block + p->m_panel);
     TRIT_TRY(trit_scratch_reserve(floats(need > lines ? need : lines)));
     size_t bytes = floats(WINOGRAD_POSITIONS * p->v_position);
     p->v = trit_alloc(bytes);
     if (!p->v) return TRIT_ERR_MEM;
-    for (int64_t r = 0; r < p->all_rows; r += chunk) {
-        p->first_row = r;
-        p->end_row = r + chunk < p->all_rows ? r + chunk : p->all_rows;
-        trit_parallel(p->end_row - r, k->shared_input, p);
-        trit_parallel(divide_up(p->end_row - r, p->rows) * p->out_blocks, k->shared_products, p);
+    for (int64_t r = 0; r < p->all_rows; r += p->rows) {
+        take_chunk(p, r, p->rows);
+        transform_inputs(p);
+        trit_parallel(divide_up(p->out_blocks, p->wide), k->shared_products, p);
     }
     trit_free(p->v, bytes);
     return TRIT_OK;
@@ -174,22 +212,39 @@ static bool small_u(const winograd_plan *p) {
     return p->out_blocks * p->u_block * (int64_t)sizeof(float) <= SMALL_U + SMALL_U / 8;
 }
 
+/* A unit takes UNIT_CHANNELS squared of U (or dU) at a time: they and the V and M that go with them
+ * stay in the second-level cache. */
+static void plan_square(winograd_plan *p, int64_t tiles) {
+    const int64_t out = tiles > UNIT_TILES_WIDE ? UNIT_CHANNELS / 2 : UNIT_CHANNELS;
+    const int64_t wide = divide_up(out, p->cv * p->lanes), deep = UNIT_CHANNELS / p->lanes;
+    p->wide = wide < p->out_blocks ? wide : p->out_blocks;
+    p->deep = deep < p->in_blocks ? deep : p->in_blocks;
+    p->u_position = p->deep * p->lanes * p->cv * p->lanes + WINOGRAD_PAD;
+    p->u_block = WINOGRAD_POSITIONS * p->u_position;
+}
+
 /* Tile rows of a unit, distances within V and M, room for made rows. */
 static void plan_units(winograd_plan *p) {
-    const bool small = small_u(p);
-    const int64_t chunk = chunk_rows(p);
-    p->rows = small ? unit_rows(p) : divide_up(chunk, divide_up(UNITS_WANTED, p->out_blocks));
-    plan_tiles(p, (small ? p->rows : chunk) * p->tile_cols);
-    plan_strip(p, small ? p->rows : 1);
+    if (small_u(p)) {
+        p->rows = unit_rows(p);
+        plan_tiles(p, p->rows * p->tile_cols);
+        plan_strip(p, p->rows);
+        return;
+    }
+    p->rows = plan_chunks(p, CHUNK_TILES);
+    plan_square(p, p->rows * p->tile_cols);
+    plan_tiles(p, p->rows * p->tile_cols);
+    p->m_panel = WINOGRAD_POSITIONS * p->m_position;
+    plan_input(p, p->rows);
 }
 
 static trit_status run(winograd_plan *p, double *sums) {
     size_t bytes = 0;
+    const bool small = small_u(p);
     plan_units(p);
-    /* Chunks of the large way need not begin at a unit's border: one slot more. */
-    const int64_t units = p->all_rows / p->rows + 1;
+    const int64_t units = divide_up(p->all_rows, p->rows);
     TRIT_TRY(sums_begin(p, units, &bytes));
-    trit_status status = small_u(p) ? run_small(p) : run_large(p);
+    trit_status status = small ? run_small(p) : run_large(p);
     sums_end(p, units, bytes, sums);
     return status;
 }
@@ -204,11 +259,11 @@ static trit_status forward(const trit_conv_geom *g, const float *x, const float 
     return run(&p, along ? along->sums : NULL);
 }
 
-static winograd_plan data_plan(const trit_conv_geom *g, const float *dy, const float *transposed,
-                               float *dx, const trit_conv_along *along) {
+static winograd_plan data_plan(const trit_conv_geom *g, const float *dy, const float *w, float *dx,
+                               const trit_conv_along *along) {
     winograd_plan p = new_plan(g, g->K, g->C);
     p.source = dy;
-    p.weights = transposed;
+    p.weights = w;
     p.turned = true;
     p.result = dx;
     if (along) p.source_rows = along->dy, p.take = along->take;
@@ -217,13 +272,8 @@ static winograd_plan data_plan(const trit_conv_geom *g, const float *dy, const f
 
 static trit_status backward_data(const trit_conv_geom *g, const float *dy, const float *w,
                                  float *dx, const trit_conv_along *along) {
-    size_t bytes;
-    float *transposed = trit_conv_transposed(g, w, &bytes);
-    if (!transposed) return TRIT_ERR_MEM;
-    winograd_plan p = data_plan(g, dy, transposed, dx, along);
-    trit_status status = run(&p, along ? along->sums : NULL);
-    trit_free(transposed, bytes);
-    return status;
+    winograd_plan p = data_plan(g, dy, w, dx, along);
+    return run(&p, along ? along->sums : NULL);
 }
 
 /* ------------------------------------------------------------------ backward weight */
@@ -264,12 +314,12 @@ static trit_status run_positions(winograd_plan *p) {
     const winograd_kernels *k = kernels();
     int64_t tile_bytes = WINOGRAD_POSITIONS * (p->in + p->out) * (int64_t)sizeof(float);
     int64_t tiles = SHARED_BYTES / tile_bytes;
-    int64_t chunk = divide_up(tiles < UNIT_TILES ? UNIT_TILES : tiles, p->tile_cols);
-    if (chunk > p->all_rows) chunk = p->all_rows;
+    if (tiles < UNIT_TILES) tiles = UNIT_TILES;
+    const int64_t chunk = plan_chunks(p, tiles);
     plan_tiles(p, chunk * p->tile_cols);
     p->m_position = p->out_blocks * p->m_block + WINOGRAD_PAD;
     p->slots = 1;
-    plan_strip(p, 1);
+    plan_input(p, chunk);
     TRIT_TRY(trit_scratch_reserve(floats(k->lines(p) + p->strip)));
     int64_t v = WINOGRAD_POSITIONS * p->v_position, m = WINOGRAD_POSITIONS * p->m_position;
     size_t bytes = floats(v + m + p->out_blocks * p->u_block);
@@ -278,12 +328,36 @@ static trit_status run_positions(winograd_plan *p) {
     p->m = p->v + v;
     p->du = p->m + m;
     for (int64_t r = 0; r < p->all_rows; r += chunk) {
-        p->first_row = r;
-        p->end_row = r + chunk < p->all_rows ? r + chunk : p->all_rows;
-        trit_parallel(p->end_row - r, k->shared_input, p);
+        take_chunk(p, r, chunk);
+        transform_inputs(p);
         trit_parallel(WINOGRAD_POSITIONS, k->shared_position, p);
     }
     trit_parallel(p->out_blocks * (p->in / WINOGRAD_CHANNELS), k->gradient, p);
+    trit_free(p->v, bytes);
+    return TRIT_OK;
+}
+
+/* Few tiles, many channels: dU would be most of the memory traffic.  A unit computes that of some
+ * channels at all positions, and transforms it while it is hot. */
+static trit_status run_squares(winograd_plan *p) {
+    const winograd_kernels *k = kernels();
+    const int64_t rows = plan_chunks(p, SQUARE_TILES);
+    plan_tiles(p, rows * p->tile_cols);
+    p->m_position = p->out_blocks * p->m_block + WINOGRAD_PAD;
+    plan_square(p, rows * p->tile_cols);
+    p->slots = 1;
+    plan_input(p, rows);
+    int64_t lines = k->lines(p) + p->strip, du = p->wide * p->u_block;
+    TRIT_TRY(trit_scratch_reserve(floats(lines > du ? lines : du)));
+    int64_t v = WINOGRAD_POSITIONS * p->v_position, m = WINOGRAD_POSITIONS * p->m_position;
+    size_t bytes = floats(v + m);
+    p->v = trit_alloc(bytes);
+    if (!p->v) return TRIT_ERR_MEM;
+    p->m = p->v + v;
+    take_chunk(p, 0, rows);
+    transform_inputs(p);
+    trit_parallel(divide_up(p->in_blocks, p->deep) * divide_up(p->out_blocks, p->wide),
+                  k->shared_square, p);
     trit_free(p->v, bytes);
     return TRIT_OK;
 }
@@ -303,7 +377,9 @@ static trit_status backward_weight(const trit_conv_geom *g, const float *x, cons
                                    float *dw, const trit_conv_along *along) {
     winograd_plan p = weight_plan(g, x, dy, dw, along);
     int64_t most = slot_count(&p);
-    return most >= 4 ? run_slots(&p, most) : run_positions(&p);
+    if (most >= 4) return run_slots(&p, most);
+    bool few = p.all_rows * p.tile_cols <= SQUARE_TILES;
+    return few ? run_squares(&p) : run_positions(&p);
 }
 
 /* ------------------------------------------------------------------ both in one sweep */
@@ -335,13 +411,8 @@ static trit_status run_both(winograd_both *b, double *sums) {
 
 static trit_status backward(const trit_conv_geom *g, const float *x, const float *dy,
                             const float *w, float *dx, float *dw, const trit_conv_along *along) {
-    size_t bytes;
-    float *transposed = trit_conv_transposed(g, w, &bytes);
-    if (!transposed) return TRIT_ERR_MEM;
-    winograd_both b = {data_plan(g, dy, transposed, dx, along), weight_plan(g, x, dy, dw, along)};
-    trit_status status = run_both(&b, along ? along->sums : NULL);
-    trit_free(transposed, bytes);
-    return status;
+    winograd_both b = {data_plan(g, dy, w, dx, along), weight_plan(g, x, dy, dw, along)};
+    return run_both(&b, along ? along->sums : NULL);
 }
 
 const conv_algo trit_conv_winograd = {

@@ -17,6 +17,14 @@
  * dw = G^T dU G.
  *
  * Tiles are counted over the whole batch: tile row r is row r % tile_rows of image r / tile_rows.
+ *
+ * Where an image's height or width is no multiple of 4, its last tiles hang over.  With few tiles
+ * to an image these are cut smaller instead: F(2, 3) or F(3, 3) along that side, which need only
+ * the points that winograd_keeps names, so at some positions edge tiles take no part.  Whole
+ * images then stand side by side in V and M, ordered so that those that do take part are
+ * consecutive:
+ *
+ *   last column only | inner tiles | last row only | corner
  */
 #ifndef TRIT_CONV_WINOGRAD_H
 #define TRIT_CONV_WINOGRAD_H
@@ -27,7 +35,7 @@
 /* Floats between positions beyond what they hold: power-of-two distances would put all 36 into the
  * same few cache sets (twice the time for the weight transform). */
 #define WINOGRAD_PAD 80
-/* Input channels whose weights one unit transforms. */
+/* Input channels whose weight gradient one unit transforms. */
 #define WINOGRAD_CHANNELS 4
 
 typedef struct {
@@ -38,14 +46,22 @@ typedef struct {
     int64_t cv, out_blocks; /* vectors of an output block, output blocks          */
     bool turned;            /* backward data: weights turned and transposed       */
 
-    int64_t all_rows;            /* tile rows of the batch                              */
-    int64_t rows;                /* tile rows of one unit                               */
+    int64_t all_rows; /* tile rows of the batch                              */
+    int64_t rows;     /* tile rows of one unit                               */
+    /* Tiles of 4 along each side, outputs of the last tile where it is cut smaller (else 4), and
+     * where the kinds of tiles begin. */
+    int64_t full_rows, full_cols, edge_h, edge_w;
+    int64_t inner, last_row, corner;
+
     int64_t v_block, v_position; /* floats from block to block, position to position    */
     int64_t m_block, m_position; /* m_block: from panel to panel, backward weight only  */
     int64_t u_position, u_block;
 
+    /* Shared V: what a unit takes at a time of output blocks (wide) and input blocks (deep). */
+    int64_t wide, deep, m_panel; /* m_panel: floats from output block to block of M       */
+
     const float *source;  /* [images,height,width,in]: x, or dy in backward data        */
-    const float *weights; /* [3,3,in,out]: w, or its transpose in backward data         */
+    const float *weights; /* w: [3,3,in,out], in backward data [3,3,out,in]             */
     const float *dy;      /* [images,height,width,out], backward weight only            */
     float *result;        /* y or dx, or dw                                             */
     bool correlates;      /* backward weight                                            */
@@ -55,6 +71,8 @@ typedef struct {
     const trit_take *take;
     double *sums;  /* [units][2][out]                                            */
     int64_t strip; /* floats of made rows of one unit; 0 = none are made          */
+
+    int64_t input_rows; /* tile rows of V (and M) that one unit transforms             */
 
     float *u;     /* all of U, or NULL when units transform weights themselves  */
     float *v, *m; /* V and M of tile rows [first_row, end_row), shared by units */
@@ -72,16 +90,33 @@ typedef struct {
 typedef struct {
     int64_t lanes;
     int64_t (*lines)(const winograd_plan *p); /* floats of scratch for transforms       */
-    trit_work weights;         /* unit = (output block, WINOGRAD_CHANNELS inputs): U    */
+    trit_work weights;         /* unit = (output block, input block): U                 */
     trit_work rows;            /* unit = group of tile rows: input, products, output    */
-    trit_work shared_input;    /* unit = tile row: shared V, and M when there is a dy   */
-    trit_work shared_products; /* unit = (group of tile rows, output block): weights,
-                                  products with shared V, output                        */
+    trit_work shared_input;    /* unit = input_rows: shared V, and M when there is a dy */
+    trit_work shared_products; /* unit = output blocks: weights, products with shared V,
+                                  output                                                */
     trit_work slot;            /* unit = slot: input, dy, products into du              */
     trit_work both;            /* context winograd_both; unit = slot: both backward passes */
     trit_work shared_position; /* unit = position: products of shared V and M into du   */
-    trit_work gradient;        /* unit as for weights: dw from du                       */
+    trit_work shared_square;   /* unit = (input blocks, output blocks): the same, and dw */
+    trit_work gradient;        /* unit = (output block, WINOGRAD_CHANNELS inputs): dw from du */
 } winograd_kernels;
+
+/* Does a tile of n outputs along a side have point i there? */
+static inline bool winograd_keeps(int64_t n, int64_t i) { return n == 4 || i == 5 || i <= n; }
+
+/* Place of the first tile of row r among tiles from row `first` on, and of an edge tile at its
+ * end. */
+static inline int64_t winograd_place(const winograd_plan *p, int64_t first, int64_t r) {
+    int64_t image = (r - first) / p->tile_rows, row = (r - first) % p->tile_rows;
+    return row < p->full_rows ? p->inner + (image * p->full_rows + row) * p->full_cols
+                              : p->last_row + image * p->full_cols;
+}
+
+static inline int64_t winograd_edge_place(const winograd_plan *p, int64_t first, int64_t r) {
+    int64_t image = (r - first) / p->tile_rows, row = (r - first) % p->tile_rows;
+    return row < p->full_rows ? image * p->full_rows + row : p->corner + image;
+}
 
 extern const winograd_kernels trit_winograd_generic, trit_winograd_avx2, trit_winograd_avx512;
 

@@ -67,6 +67,9 @@ static const shape shapes[] = {
     {"several strips an image, stride 2", 1, 25, 70, 80, 32, 3, 3, 2, 1, 1, 1},
     {"weights in several chunks", 1, 5, 5, 208, 40, 3, 3, 1, 1, 1, 1},
     {"large Winograd weights", 2, 8, 5, 144, 144, 3, 3, 1, 1, 1, 1},
+    {"large Winograd weights, edges of 3 and 2", 3, 7, 10, 144, 144, 3, 3, 1, 1, 1, 1},
+    {"large Winograd weights, edges of 1 and 3", 2, 9, 11, 144, 160, 3, 3, 1, 1, 1, 1},
+    {"large Winograd weights, edges alone", 5, 2, 3, 160, 144, 3, 3, 1, 1, 1, 1},
 };
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 

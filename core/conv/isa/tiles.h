@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "conv/isa/fetch.h"
 #include "conv/isa/vec.h"
 
 /* Part `i` of `parts` of n things: [tile_part(n, parts, i), tile_part(n, parts, i + 1)). */
@@ -27,6 +28,10 @@ typedef struct {
  * `pixels` pixels i and cv = 1, 2 or (16 lanes only) 4 vectors j. */
 void SYMBOL(trit_conv_rows_tiles)(int64_t pixels, int64_t cv, const rows_task *t,
                                   const float *strip, const float *w, float *y);
+/* The same; strip values `ahead` floats on are fetched meanwhile, 0 = none. */
+void SYMBOL(trit_conv_rows_tiles_ahead)(int64_t pixels, int64_t cv, const rows_task *t,
+                                        int64_t ahead, const float *strip, const float *w,
+                                        float *y);
 
 typedef struct {
     int64_t rows, pixels;
@@ -40,5 +45,8 @@ typedef struct {
  * values i and cv = 1 or 2 vectors j; pixels of dy are cv * LANES floats apart. */
 void SYMBOL(trit_conv_weight_tiles)(int64_t width, int64_t cv, const weight_task *t,
                                     const float *strip, const float *dy, float *dw);
+/* The same for LANES values; `fetch` advances meanwhile. */
+void SYMBOL(trit_conv_weight_tiles_fetch)(int64_t cv, const weight_task *t, fetch_list *fetch,
+                                          const float *strip, const float *dy, float *dw);
 
 #endif

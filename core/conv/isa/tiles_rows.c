@@ -19,8 +19,8 @@
 #endif
 #define PIXELS_MAX 16
 
-INLINE void tile(const int px, const int cv, const rows_task *t, const float *strip, const float *w,
-                 float *y) {
+INLINE void tile(const int px, const int cv, const rows_task *t, int64_t ahead, const float *strip,
+                 const float *w, float *y) {
     vec sum[PIXELS_MAX][4];
     UNROLL for (int i = 0; i < px; i++) UNROLL for (int j = 0; j < cv; j++) sum[i][j] =
         t->add ? load(y + i * t->ldy + j * LANES) : (vec){0};
@@ -28,6 +28,8 @@ INLINE void tile(const int px, const int cv, const rows_task *t, const float *st
         int64_t width = b == t->blocks - 1 ? t->last_width : t->width;
         for (int64_t tap = 0; tap < t->taps; tap++) {
             const float *at = strip + t->offset[tap];
+            if (ahead)
+                UNROLL for (int i = 0; i < px; i++) __builtin_prefetch(at + ahead + i * LANES);
             for (int64_t l = 0; l < width; l++, w += cv * LANES) {
                 vec weight[4];
                 UNROLL for (int j = 0; j < cv; j++) weight[j] = load(w + j * LANES);
@@ -43,9 +45,10 @@ INLINE void tile(const int px, const int cv, const rows_task *t, const float *st
 }
 
 #define CASE(px, cv)                                                                               \
-    case px: tile(px, cv, t, strip, w, y); return
+    case px: tile(px, cv, t, ahead, strip, w, y); return
 
-static void tile_1(int px, const rows_task *t, const float *strip, const float *w, float *y) {
+static void tile_1(int px, const rows_task *t, int64_t ahead, const float *strip, const float *w,
+                   float *y) {
     switch (px) {
         CASE(1, 1);
         CASE(2, 1);
@@ -68,7 +71,8 @@ static void tile_1(int px, const rows_task *t, const float *strip, const float *
     }
 }
 
-static void tile_2(int px, const rows_task *t, const float *strip, const float *w, float *y) {
+static void tile_2(int px, const rows_task *t, int64_t ahead, const float *strip, const float *w,
+                   float *y) {
     switch (px) {
         CASE(1, 2);
         CASE(2, 2);
@@ -89,7 +93,8 @@ static void tile_2(int px, const rows_task *t, const float *strip, const float *
     }
 }
 
-static void tile_4(int px, const rows_task *t, const float *strip, const float *w, float *y) {
+static void tile_4(int px, const rows_task *t, int64_t ahead, const float *strip, const float *w,
+                   float *y) {
 #if LANES == 16
     switch (px) {
         CASE(1, 4);
@@ -101,32 +106,38 @@ static void tile_4(int px, const rows_task *t, const float *strip, const float *
         CASE(7, 4);
     }
 #else
-    (void)px, (void)t, (void)strip, (void)w, (void)y;
+    (void)px, (void)t, (void)ahead, (void)strip, (void)w, (void)y;
 #endif
 }
 
-static void tile_any(int px, int64_t cv, const rows_task *t, const float *strip, const float *w,
-                     float *y) {
+static void tile_any(int px, int64_t cv, const rows_task *t, int64_t ahead, const float *strip,
+                     const float *w, float *y) {
     if (cv == 1)
-        tile_1(px, t, strip, w, y);
+        tile_1(px, t, ahead, strip, w, y);
     else if (cv == 2)
-        tile_2(px, t, strip, w, y);
+        tile_2(px, t, ahead, strip, w, y);
     else
-        tile_4(px, t, strip, w, y);
+        tile_4(px, t, ahead, strip, w, y);
 }
 
 /* Divisions are 32 bits wide: this runs once per short row, where 64-bit ones would show. */
-void SYMBOL(trit_conv_rows_tiles)(int64_t pixels, int64_t cv, const rows_task *t,
-                                  const float *strip, const float *w, float *y) {
+void SYMBOL(trit_conv_rows_tiles_ahead)(int64_t pixels, int64_t cv, const rows_task *t,
+                                        int64_t ahead, const float *strip, const float *w,
+                                        float *y) {
     uint32_t left = (uint32_t)pixels;
     uint32_t tiles = cv == 1   ? (left + PIXELS_1 - 1) / PIXELS_1
                      : cv == 2 ? (left + PIXELS_2 - 1) / PIXELS_2
                                : (left + PIXELS_4 - 1) / PIXELS_4;
     for (; tiles > 0; tiles--) { /* of nearly equal width */
         uint32_t px = tiles == 1 ? left : left / tiles;
-        tile_any((int)px, cv, t, strip, w, y);
+        tile_any((int)px, cv, t, ahead, strip, w, y);
         strip += px * LANES;
         y += px * t->ldy;
         left -= px;
     }
+}
+
+void SYMBOL(trit_conv_rows_tiles)(int64_t pixels, int64_t cv, const rows_task *t,
+                                  const float *strip, const float *w, float *y) {
+    SYMBOL(trit_conv_rows_tiles_ahead)(pixels, cv, t, 0, strip, w, y);
 }

@@ -6,6 +6,8 @@
  */
 #include "conv/isa/tiles.h"
 
+#include <stddef.h>
+
 /* Values of a tile with 1 and 2 vectors: what the vector registers hold beside operands. */
 #if LANES == 16
 #define VALUES_1 16
@@ -15,13 +17,17 @@
 #define VALUES_2 4
 #endif
 
-INLINE void tile(const int ni, const int cv, const weight_task *t, const float *strip,
-                 const float *dy, float *dw) {
+#define RUN     16 /* pixels between fetches */
+#define FETCHES 4
+
+INLINE void tile(const int ni, const int cv, const weight_task *t, fetch_list *fetch,
+                 const float *strip, const float *dy, float *dw) {
     vec sum[VALUES_1][2];
     UNROLL for (int i = 0; i < ni; i++) UNROLL for (int j = 0; j < cv; j++) sum[i][j] = (vec){0};
     for (int64_t r = 0; r < t->rows; r++, strip += t->strip_row, dy += t->dy_row) {
         const float *at = strip, *from = dy;
         for (int64_t q = 0; q < t->pixels; q++, at += LANES, from += cv * LANES) {
+            if (fetch && q % RUN == 0) fetch_some(fetch, FETCHES);
             vec slope[2];
             UNROLL for (int j = 0; j < cv; j++) slope[j] = load(from + j * LANES);
             UNROLL for (int i = 0; i < ni; i++) {
@@ -37,7 +43,7 @@ INLINE void tile(const int ni, const int cv, const weight_task *t, const float *
 }
 
 #define CASE(ni, cv)                                                                               \
-    case ni: tile(ni, cv, t, strip, dy, dw); return
+    case ni: tile(ni, cv, t, NULL, strip, dy, dw); return
 
 static void tile_1(int ni, const weight_task *t, const float *strip, const float *dy, float *dw) {
     switch (ni) {
@@ -97,4 +103,16 @@ void SYMBOL(trit_conv_weight_tiles)(int64_t width, int64_t cv, const weight_task
         dw += ni * t->ldw;
         left -= ni;
     }
+}
+
+/* Values of a tile with 2 vectors when there are LANES of them. */
+#define HALF (LANES > VALUES_2 ? LANES / 2 : LANES)
+
+void SYMBOL(trit_conv_weight_tiles_fetch)(int64_t cv, const weight_task *t, fetch_list *fetch,
+                                          const float *strip, const float *dy, float *dw) {
+    if (cv == 1) {
+        tile(LANES, 1, t, fetch, strip, dy, dw);
+        return;
+    }
+    for (int i = 0; i < LANES; i += HALF) tile(HALF, 2, t, fetch, strip + i, dy, dw + i * t->ldw);
 }

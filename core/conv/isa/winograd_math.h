@@ -53,6 +53,70 @@ INLINE void gradient_transform(const vec y[4], vec m[6]) {
     m[5] = y[3];
 }
 
+/*
+ * Tiles of n = 2 or 3 outputs, at edges: F(n, 3) at the first n + 1 points and infinity.  The
+ * others' values are left out (o[3], o[4] at n = 2; o[4] at n = 3), and what distinguishes G then
+ * is moved into B^T, so that all tiles share their weights.
+ */
+INLINE void input_transform_edge(const int n, const vec *d, vec *o) {
+    if (n == 2) {
+        o[0] = Q2 * (P2 * d[0] - d[2]);
+        o[1] = (P2 - Q2) * (d[2] + P1 * d[1]);
+        o[2] = (P2 - Q2) * (d[2] - P1 * d[1]);
+        o[5] = d[3] - P2 * d[1];
+    } else {
+        vec even = d[3] - P2 * d[1];
+        o[0] = Q1 * (even - Q1 * (d[2] - P2 * d[0]));
+        o[1] = (P1 + Q1) * (d[3] + (P1 - Q1) * d[2] - (P1 * Q1) * d[1]);
+        o[2] = (Q1 - P1) * (d[3] - (P1 + Q1) * d[2] + (P1 * Q1) * d[1]);
+        o[3] = (2 * Q1) * even;
+        o[5] = d[4] - P2 * d[2] - Q1 * even;
+    }
+}
+
+INLINE void output_transform_edge(const int n, const vec *m, vec *y) {
+    vec sum = m[1] + m[2], diff = P1 * (m[1] - m[2]);
+    if (n == 2) {
+        y[0] = m[0] + sum;
+        y[1] = diff + m[5];
+    } else {
+        y[0] = m[0] + sum + m[3];
+        y[1] = diff + Q1 * m[3];
+        y[2] = P2 * sum + (Q2 * m[3] + m[5]);
+    }
+}
+
+INLINE void gradient_transform_edge(const int n, const vec *y, vec *m) {
+    vec even = n == 2 ? y[0] : y[0] + P2 * y[2], odd = P1 * y[1];
+    m[0] = y[0];
+    m[1] = even + odd;
+    m[2] = even - odd;
+    if (n == 3) m[3] = y[0] + Q1 * y[1] + Q2 * y[2];
+    m[5] = y[n - 1];
+}
+
+/* The same for n = 4 as well. */
+INLINE void input_transform_n(const int n, const vec *d, vec *o) {
+    if (n == 4)
+        input_transform(d, o);
+    else
+        input_transform_edge(n, d, o);
+}
+
+INLINE void output_transform_n(const int n, const vec *m, vec *y) {
+    if (n == 4)
+        output_transform(m, y);
+    else
+        output_transform_edge(n, m, y);
+}
+
+INLINE void gradient_transform_n(const int n, const vec *y, vec *m) {
+    if (n == 4)
+        gradient_transform(y, m);
+    else
+        gradient_transform_edge(n, y, m);
+}
+
 /* u = G g: weights. */
 INLINE void weight_transform(const vec g[3], vec u[6]) {
     vec even_p = GP * (g[0] + P2 * g[2]), odd_p = (GP * P1) * g[1];

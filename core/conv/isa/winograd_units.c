@@ -3,60 +3,56 @@
  */
 #include "conv/isa/tiles.h"
 #include "conv/isa/vec.h"
-#include "conv/isa/winograd_math.h"
 #include "conv/isa/winograd_tiles.h"
 
+#define AT_ONCE 128 /* tiles whose M of one output block stay in the first-level cache */
+
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-
-/* ------------------------------------------------------------------ weights */
-
-/* U of one input channel and one vector of output channels. */
-INLINE void transform_weight(const winograd_plan *p, const float *w, float *u) {
-    vec lines[6][3];
-    UNROLL for (int j = 0; j < 3; j++) {
-        vec g[3], o[6];
-        UNROLL for (int i = 0; i < 3; i++) {
-            int tap = i * 3 + j;
-            g[i] = load(w + (p->turned ? 8 - tap : tap) * p->in * p->out);
-        }
-        weight_transform(g, o);
-        UNROLL for (int i = 0; i < 6; i++) lines[i][j] = o[i];
-    }
-    UNROLL for (int i = 0; i < 6; i++) {
-        vec o[6];
-        weight_transform(lines[i], o);
-        UNROLL for (int j = 0; j < 6; j++) store(u + (i * 6 + j) * p->u_position, o[j]);
-    }
-}
-
-/* Input channels [c0, c1) of one output block; `u` is where the block starts. */
-static void transform_block(const winograd_plan *p, int64_t block, int64_t c0, int64_t c1,
-                            float *u) {
-    for (int64_t c = c0; c < c1; c++)
-        for (int64_t j = 0; j < p->cv; j++)
-            transform_weight(p, p->weights + c * p->out + (block * p->cv + j) * LANES,
-                             u + (c * p->cv + j) * LANES);
-}
 
 static void weights_unit(void *context, int64_t unit, int worker) {
     (void)worker;
     const winograd_plan *p = context;
-    int64_t groups = p->in / WINOGRAD_CHANNELS, block = unit / groups;
-    int64_t c = unit % groups * WINOGRAD_CHANNELS;
-    transform_block(p, block, c, c + WINOGRAD_CHANNELS, p->u + block * p->u_block);
+    int64_t block = unit / p->in_blocks, c = unit % p->in_blocks * LANES;
+    SYMBOL(trit_winograd_weights)
+    (p, block, c, c + LANES, p->u + block * p->u_block + c * p->cv * LANES);
 }
 
 /* ------------------------------------------------------------------ forward, backward data */
 
+/* What is read and written once products are done: rows of the result, and of what it meets. */
+typedef struct {
+    fetch_list list[4];
+    int lists;
+    int64_t share; /* lines of each list at every position of every output block */
+} result_fetch;
+
+static result_fetch fetch_result(const winograd_plan *p, int64_t r0, int64_t r1) {
+    const int64_t n0 = r0 / p->tile_rows, n1 = r1 / p->tile_rows;
+    const int64_t first = n0 * p->height + r0 % p->tile_rows * 4;
+    const int64_t end = n1 * p->height + r1 % p->tile_rows * 4;
+    const int64_t floats = (end - first) * p->width * p->out;
+    const int64_t calls = p->out_blocks * WINOGRAD_POSITIONS;
+    const float *const arrays[] = {p->result, p->take ? p->take->add : NULL,
+                                   p->take ? p->take->z : NULL, p->take ? p->take->y : NULL};
+    result_fetch f = {.share = (floats / FETCH_LINE + calls - 1) / calls};
+    for (int i = 0; i < 4; i++)
+        if (arrays[i])
+            f.list[f.lists++] = fetch_range(arrays[i] + first * p->width * p->out, floats);
+    return f;
+}
+
 /* M = V U at every position, for one output block. */
 static void multiply(const winograd_plan *p, int64_t tiles, const float *v, const float *u,
-                     float *m) {
+                     result_fetch *fetch, float *m) {
     static const int64_t in_place = 0;
     rows_task t = {&in_place, 1, p->in_blocks, p->v_block, LANES, LANES, p->cv * LANES, false};
-    for (int64_t position = 0; position < WINOGRAD_POSITIONS; position++)
-        SYMBOL(trit_conv_rows_tiles)
-    (tiles, p->cv, &t, v + position * p->v_position, u + position * p->u_position,
-     m + position * p->m_position);
+    for (int64_t i = 0; i < WINOGRAD_POSITIONS; i++) {
+        for (int list = 0; list < fetch->lists; list++)
+            fetch_some(&fetch->list[list], fetch->share);
+        SYMBOL(trit_conv_rows_tiles_ahead)
+        (tiles, p->cv, &t, p->v_position, v + i * p->v_position, u + i * p->u_position,
+         m + i * p->m_position);
+    }
 }
 
 /* Scratch of a unit: lines, V, M, and the made rows of x and of dy. */
@@ -84,8 +80,9 @@ static const float *make_rows(const winograd_plan *p, const trit_make *rows, int
 /* From V to finished rows of the result. */
 static void produce(const winograd_plan *p, int64_t r0, int64_t r1, int64_t unit,
                     const unit_scratch *s) {
+    result_fetch fetch = fetch_result(p, r0, r1);
     for (int64_t block = 0; block < p->out_blocks; block++) {
-        multiply(p, (r1 - r0) * p->tile_cols, s->v, p->u + block * p->u_block, s->m);
+        multiply(p, (r1 - r0) * p->tile_cols, s->v, p->u + block * p->u_block, &fetch, s->m);
         SYMBOL(trit_winograd_output)(p, r0, r1, block, s->m);
     }
     if (p->take) SYMBOL(trit_winograd_take)(p, r0, r1, 0, p->out, unit);
@@ -96,58 +93,109 @@ static void rows_unit(void *context, int64_t unit, int worker) {
     int64_t r0 = unit * p->rows, r1 = least(r0 + p->rows, p->all_rows);
     unit_scratch s = scratch_of(p, worker);
     const float *strip = make_rows(p, p->source_rows, 1, r0, r1, s.x);
-    SYMBOL(trit_winograd_input)(p, strip, r0, r1, 0, s.lines, s.v);
+    SYMBOL(trit_winograd_input)(p, strip, r0, r0, r1, s.lines, s.v);
     produce(p, r0, r1, unit, &s);
 }
 
 static void shared_input_unit(void *context, int64_t unit, int worker) {
     const winograd_plan *p = context;
-    int64_t r = p->first_row + unit, tile = unit * p->tile_cols;
+    const int64_t first = p->first_row, r0 = first + unit * p->input_rows;
+    const int64_t r1 = least(r0 + p->input_rows, p->end_row);
     float *lines = trit_scratch(worker), *rows = lines + SYMBOL(trit_winograd_lines)(p);
-    const float *strip = make_rows(p, p->source_rows, 1, r, r + 1, rows);
-    SYMBOL(trit_winograd_input)(p, strip, r, r + 1, tile, lines, p->v);
+    const float *strip = make_rows(p, p->source_rows, 1, r0, r1, rows);
+    SYMBOL(trit_winograd_input)(p, strip, first, r0, r1, lines, p->v);
     if (!p->correlates) return;
-    strip = make_rows(p, p->dy_rows, 0, r, r + 1, rows);
-    SYMBOL(trit_winograd_gradient)(p, strip, 0, r, r + 1, tile, lines, p->m);
+    strip = make_rows(p, p->dy_rows, 0, r0, r1, rows);
+    SYMBOL(trit_winograd_gradient)(p, strip, 0, first, r0, r1, lines, p->m);
+}
+
+/* Tiles [t0, t1) of the `tiles` that are at hand take part at a position. */
+typedef struct {
+    int64_t t0, t1;
+} tile_range;
+
+static tile_range taking_part(const winograd_plan *p, int64_t position, int64_t tiles) {
+    const bool last_row = winograd_keeps(p->edge_h, position / 6);
+    const bool last_column = winograd_keeps(p->edge_w, position % 6);
+    if (last_row) return (tile_range){last_column ? 0 : p->inner, last_column ? tiles : p->corner};
+    return (tile_range){last_column ? 0 : p->inner, p->last_row};
+}
+
+/* M (+)= V U over `blocks` input blocks from b0 on, `panels` output blocks side by side. */
+static void multiply_chunk(const winograd_plan *p, int64_t tiles, int64_t b0, int64_t blocks,
+                           int64_t panels, const float *v, const float *u, float *m) {
+    static const int64_t in_place = 0;
+    rows_task t = {&in_place, 1, blocks, p->v_block, LANES, LANES, p->cv * LANES, b0 > 0};
+    v += b0 * p->v_block;
+    for (int64_t i = 0; i < WINOGRAD_POSITIONS; i++)
+        for (int64_t j = 0; j < panels; j++) {
+            const tile_range r = taking_part(p, i, tiles);
+            int64_t ahead = j == 0 && i + 1 < WINOGRAD_POSITIONS ? p->v_position : 0;
+            SYMBOL(trit_conv_rows_tiles_ahead)
+            (r.t1 - r.t0, p->cv, &t, ahead, v + i * p->v_position + r.t0 * LANES,
+             u + j * p->u_block + i * p->u_position,
+             m + j * p->m_panel + i * p->m_position + r.t0 * p->cv * LANES);
+        }
 }
 
 static void shared_products_unit(void *context, int64_t unit, int worker) {
     const winograd_plan *p = context;
-    int64_t block = unit % p->out_blocks;
-    int64_t r0 = p->first_row + unit / p->out_blocks * p->rows;
-    int64_t r1 = least(r0 + p->rows, p->end_row);
-    float *u = trit_scratch(worker), *m = u + p->u_block;
-    transform_block(p, block, 0, p->in, u);
-    multiply(p, (r1 - r0) * p->tile_cols, p->v + (r0 - p->first_row) * p->tile_cols * LANES, u, m);
-    SYMBOL(trit_winograd_output)(p, r0, r1, block, m);
+    const int64_t first = unit * p->wide, panels = least(p->wide, p->out_blocks - first);
+    const int64_t r0 = p->first_row, r1 = p->end_row, tiles = (r1 - r0) * p->tile_cols;
+    float *u = trit_scratch(worker), *m = u + p->wide * p->u_block;
+    for (int64_t b = 0; b < p->in_blocks; b += p->deep) {
+        int64_t blocks = least(p->deep, p->in_blocks - b);
+        for (int64_t j = 0; j < panels; j++) SYMBOL(trit_winograd_weights)
+        (p, first + j, b * LANES, (b + blocks) * LANES, u + j * p->u_block);
+        multiply_chunk(p, tiles, b, blocks, panels, p->v, u, m);
+    }
+    for (int64_t j = 0; j < panels; j++)
+        SYMBOL(trit_winograd_output)(p, r0, r1, first + j, m + j * p->m_panel);
     int64_t channels = p->cv * LANES;
     if (p->take) SYMBOL(trit_winograd_take)
-    (p, r0, r1, block * channels, (block + 1) * channels, r0 / p->rows);
+    (p, r0, r1, first * channels, (first + panels) * channels, r0 / p->rows);
 }
 
 /* ------------------------------------------------------------------ backward weight */
 
-/* dU (+)= V^T M at one position over `tiles` tiles. */
+/* dU (+)= V^T M at one position over `tiles` tiles, no more at a time than the first-level cache
+ * holds of an output block.  `fetch`: operands come from memory. */
 static void correlate(const winograd_plan *p, int64_t position, int64_t tiles, const float *v,
-                      const float *m, bool fresh, float *du) {
-    weight_task t = {1, tiles, 0, 0, p->cv * LANES, fresh};
+                      const float *m, bool fresh, bool fetch, float *du) {
+    const tile_range r = taking_part(p, position, tiles);
+    int64_t count = r.t1 - r.t0, parts = count / (AT_ONCE + 1) + 1, width = p->cv * LANES;
     v += position * p->v_position;
     m += position * p->m_position;
     du += position * p->u_position;
-    for (int64_t block = 0; block < p->out_blocks; block++)
-        for (int64_t b = 0; b < p->in_blocks; b++) SYMBOL(trit_conv_weight_tiles)
-    (LANES, p->cv, &t, v + b * p->v_block, m + block * p->m_block,
-     du + block * p->u_block + b * LANES * p->cv * LANES);
+    for (int64_t part = 0; part < parts; part++) {
+        int64_t t0 = r.t0 + tile_part(count, parts, part);
+        int64_t t1 = r.t0 + tile_part(count, parts, part + 1);
+        for (int64_t block = 0; block < p->out_blocks; block++) {
+            const float *panel = m + block * p->m_block + t0 * width;
+            float *to = du + block * p->u_block;
+            const bool more = fetch && block + 1 < p->out_blocks;
+            fetch_list dy = fetch_range(panel + p->m_block, (t1 - t0) * width);
+            fetch_list sums = fetch_range(to + p->u_block, p->in * width);
+            weight_task t = {1, t1 - t0, 0, 0, width, fresh && part == 0};
+            for (int64_t b = 0; b < p->in_blocks; b++) {
+                const float *x = v + b * p->v_block + t0 * LANES;
+                if (more) SYMBOL(trit_conv_weight_tiles_fetch)
+                (p->cv, &t, b < p->in_blocks / 2 ? &sums : &dy, x, panel, to + b * LANES * width);
+                else SYMBOL(trit_conv_weight_tiles)(LANES, p->cv, &t, x, panel,
+                                                    to + b * LANES * width);
+            }
+        }
+    }
 }
 
 /* Tile rows [r0, r1) into dU of one slot; `dy` made with `halo`, NULL = read. */
 static void correlate_rows(const winograd_plan *p, int64_t r0, int64_t r1, const float *dy,
                            int64_t halo, bool fresh, const unit_scratch *s, float *du) {
     const float *x = make_rows(p, p->source_rows, 1, r0, r1, s->x);
-    SYMBOL(trit_winograd_input)(p, x, r0, r1, 0, s->lines, s->v);
-    SYMBOL(trit_winograd_gradient)(p, dy, halo, r0, r1, 0, s->lines, s->m);
+    SYMBOL(trit_winograd_input)(p, x, r0, r0, r1, s->lines, s->v);
+    SYMBOL(trit_winograd_gradient)(p, dy, halo, r0, r0, r1, s->lines, s->m);
     for (int64_t position = 0; position < WINOGRAD_POSITIONS; position++)
-        correlate(p, position, (r1 - r0) * p->tile_cols, s->v, s->m, fresh, du);
+        correlate(p, position, (r1 - r0) * p->tile_cols, s->v, s->m, fresh, false, du);
 }
 
 static int64_t item_count(const winograd_plan *p) { return (p->all_rows + p->rows - 1) / p->rows; }
@@ -178,7 +226,7 @@ static void both_unit(void *context, int64_t unit, int worker) {
     for (int64_t item = first; item < end; item++) {
         int64_t r0 = item * w->rows, r1 = least(r0 + w->rows, w->all_rows);
         const float *dy = make_rows(d, d->source_rows, 1, r0, r1, sw.dy);
-        SYMBOL(trit_winograd_input)(d, dy, r0, r1, 0, sd.lines, sd.v);
+        SYMBOL(trit_winograd_input)(d, dy, r0, r0, r1, sd.lines, sd.v);
         produce(d, r0, r1, item, &sd);
         correlate_rows(w, r0, r1, dy, 1, item == first, &sw, du);
     }
@@ -188,28 +236,42 @@ static void shared_position_unit(void *context, int64_t unit, int worker) {
     (void)worker;
     const winograd_plan *p = context;
     correlate(p, unit, (p->end_row - p->first_row) * p->tile_cols, p->v, p->m, p->first_row == 0,
-              p->du);
+              true, p->du);
 }
 
-/* dw of one input channel and one vector of output channels. */
-INLINE void transform_gradient(const winograd_plan *p, const float *du, float *dw) {
-    vec lines[3][6];
-    UNROLL for (int j = 0; j < 6; j++) {
-        vec u[6], g[3];
-        UNROLL for (int i = 0; i < 6; i++) {
-            const float *from = du + (i * 6 + j) * p->u_position;
-            u[i] = load(from);
-            for (int64_t slot = 1; slot < p->slots; slot++)
-                u[i] += load(from + slot * p->out_blocks * p->u_block);
-        }
-        weight_gradient_transform(u, g);
-        UNROLL for (int i = 0; i < 3; i++) lines[i][j] = g[i];
+/* The part of dw that shared_square_unit writes. */
+static fetch_list fetch_gradient(const winograd_plan *p, int64_t b0, int64_t blocks, int64_t first,
+                                 int64_t panels) {
+    fetch_list f = {.at = p->result + b0 * LANES * p->out + first * p->cv * LANES,
+                    .lines = (panels * p->cv * LANES + FETCH_LINE - 1) / FETCH_LINE,
+                    .rows = blocks * LANES,
+                    .row_step = p->out,
+                    .slabs = 9,
+                    .slab_step = p->in * p->out};
+    return f;
+}
+
+/* dU of some channels over all tiles at hand, and at once their part of dw. */
+static void shared_square_unit(void *context, int64_t unit, int worker) {
+    const winograd_plan *p = context;
+    int64_t across = (p->out_blocks + p->wide - 1) / p->wide, first = unit % across * p->wide;
+    int64_t panels = least(p->wide, p->out_blocks - first);
+    int64_t b0 = unit / across * p->deep, blocks = least(p->deep, p->in_blocks - b0);
+    int64_t width = p->cv * LANES;
+    fetch_list fetch = fetch_gradient(p, b0, blocks, first, panels);
+    const int64_t tiles = (p->end_row - p->first_row) * p->tile_cols;
+    float *du = trit_scratch(worker);
+    for (int64_t i = 0; i < WINOGRAD_POSITIONS; i++) {
+        const tile_range r = taking_part(p, i, tiles);
+        weight_task t = {1, r.t1 - r.t0, 0, 0, width, true};
+        for (int64_t j = 0; j < panels; j++)
+            for (int64_t b = 0; b < blocks; b++) SYMBOL(trit_conv_weight_tiles_fetch)
+        (p->cv, &t, &fetch, p->v + i * p->v_position + (b0 + b) * p->v_block + r.t0 * LANES,
+         p->m + i * p->m_position + (first + j) * p->m_block + r.t0 * width,
+         du + j * p->u_block + i * p->u_position + b * LANES * width);
     }
-    UNROLL for (int i = 0; i < 3; i++) {
-        vec g[3];
-        weight_gradient_transform(lines[i], g);
-        UNROLL for (int j = 0; j < 3; j++) store(dw + (i * 3 + j) * p->in * p->out, g[j]);
-    }
+    for (int64_t j = 0; j < panels; j++) SYMBOL(trit_winograd_weight_gradient)
+    (p, first + j, b0 * LANES, (b0 + blocks) * LANES, du + j * p->u_block);
 }
 
 static void gradient_unit(void *context, int64_t unit, int worker) {
@@ -217,10 +279,8 @@ static void gradient_unit(void *context, int64_t unit, int worker) {
     const winograd_plan *p = context;
     int64_t groups = p->in / WINOGRAD_CHANNELS, block = unit / groups;
     int64_t c = unit % groups * WINOGRAD_CHANNELS;
-    for (int64_t end = c + WINOGRAD_CHANNELS; c < end; c++)
-        for (int64_t j = 0; j < p->cv; j++)
-            transform_gradient(p, p->du + block * p->u_block + (c * p->cv + j) * LANES,
-                               p->result + c * p->out + (block * p->cv + j) * LANES);
+    SYMBOL(trit_winograd_weight_gradient)
+    (p, block, c, c + WINOGRAD_CHANNELS, p->du + block * p->u_block + c * p->cv * LANES);
 }
 
 const winograd_kernels SYMBOL(trit_winograd) = {
@@ -233,5 +293,6 @@ const winograd_kernels SYMBOL(trit_winograd) = {
     .slot = slot_unit,
     .both = both_unit,
     .shared_position = shared_position_unit,
+    .shared_square = shared_square_unit,
     .gradient = gradient_unit,
 };
