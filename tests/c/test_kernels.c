@@ -16,11 +16,11 @@
 #define GUARD  12345.0f
 #define OFFSET 3 /* numbers: no operand is aligned */
 
-static float buffer[6][MOST + 64];
+static float buffer[7][MOST + 64];
 static float *arg(int k) { return buffer[k] + OFFSET + k; }
 
 static void fill(int64_t n) {
-    for (int k = 0; k < 6; k++) {
+    for (int k = 0; k < 7; k++) {
         trit_rng_fill_uniform((uint64_t)(n * 7 + k), TRIT_STREAM_USER, -2.0f, 2.0f, arg(k), n);
         arg(k)[n] = GUARD;
     }
@@ -64,6 +64,7 @@ static void check_clamp(const trit_kernel_table *k) {
         k->clamp(n, -0.5f, 0.75f, arg(0), arg(2));
         k->clamp_grad(n, -0.5f, 0.75f, arg(0), arg(1), arg(3));
         k->affine(n, 3.0f, -1.0f, arg(0), arg(4));
+        k->range_grad(n, -0.5f, 0.75f, arg(0), arg(1), arg(6));
         k->relu(n, arg(0), arg(5));
         double sum = 1, want = 1;
         k->sum(n, arg(0), &sum);
@@ -71,12 +72,13 @@ static void check_clamp(const trit_kernel_table *k) {
             const double x = arg(0)[i];
             close_to("clamp", n, arg(2)[i], fmin(fmax(x, -0.5), 0.75), 0);
             close_to("clamp_grad", n, arg(3)[i], x > -0.5 && x < 0.75 ? arg(1)[i] : 0, 0);
+            close_to("range_grad", n, arg(6)[i], x < -0.5 || x > 0.75 ? 0 : arg(1)[i], 0);
             close_to("affine", n, arg(4)[i], 3 * x - 1, 1);
             close_to("relu", n, arg(5)[i], fmax(x, 0), 0);
             want += x;
         }
         close_to("sum", n, sum, want, 1e-6);
-        for (int i = 2; i < 6; i++) guard("clamp, affine, relu", n, arg(i));
+        for (int i = 2; i < 7; i++) guard("clamp, affine, relu, range_grad", n, arg(i));
     }
 }
 

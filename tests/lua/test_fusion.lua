@@ -26,9 +26,12 @@ function Net:forward(x)
   return trit.relu(y + self.bs(self.cs(z)))
 end
 
-local function run(fused, training)
+local function run(fused, training, bits)
   local was = core.fusion(fused)
   local net = Net()
+  if bits then
+    trit.quantize_activations(net, { { "c1", false }, { ".*", trit.act.dorefa { bits = bits } } })
+  end
   if not training then net:eval() end
   local x = trit.randn({ 4, 16, 12, 12 }, { seed = 3 }):requires_grad(true)
   local y = net(x)
@@ -56,6 +59,29 @@ describe("fusion", function()
       for name, t in pairs(net:state_dict()) do close(t, net2:state_dict()[name], name) end
     end)
   end
+
+  -- Whole levels differ where a value lies next to a half: only the exact path makes the same values.
+  it("gives the results and gradients of single ops with quantized activations", function()
+    local mode = core.conv_mode("exact")
+    local net, x, y = run(true, true, 4)
+    local net2, x2, y2 = run(false, true, 4)
+    core.conv_mode(mode)
+    close(y, y2, "output")
+    close(x.grad, x2.grad, "input gradient")
+    local p, p2 = net:parameters(), net2:parameters()
+    for i, t in ipairs(p) do close(t.grad, p2[i].grad, p.names[i]) end
+  end)
+
+  it("quantizes activations by the levels of their definition", function()
+    local Levels = nn.class("levels")
+    function Levels:init() self.act = trit.act.dorefa { bits = 2 } end
+    function Levels:forward(x) return self.act(x) end
+    local x = trit.tensor { -0.2, 0, 0.1, 0.17, 0.5, 0.84, 1, 1.01 }:requires_grad(true)
+    local y = Levels()(x)
+    for i, k in ipairs { 0, 0, 0, 1, 2, 3, 3, 3 } do assert.near(k / 3, y:get(i), 1e-6) end
+    y:sum():backward()
+    assert.are.same({ 0, 1, 1, 1, 1, 1, 1, 0 }, x.grad:totable())
+  end)
 
   it("settles what a script reads inside a module", function()
     local seen

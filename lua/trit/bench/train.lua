@@ -46,7 +46,8 @@ local function model_of(trit, args)
   end
   if quant[1] then trit.quantize(net, { { ".*", trit.quant.create(quant[1]) } }) end
   if args.act_bits then
-    trit.quantize_activations(net, { { "^conv1%.", false }, { ".*", trit.act.dorefa { bits = args.act_bits } } })
+    local levels = trit.act.dorefa { bits = args.act_bits }
+    trit.quantize_activations(net, { { "^conv1%.", false }, { ".*", levels } })
   end
   return net, quant[2]
 end
