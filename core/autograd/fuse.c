@@ -7,8 +7,8 @@
  *
  * When every other gradient of z has come already, the convolution's rows of dx can, while they are
  * in cache, be added to those, cut where z <= 0, and summed the way the normalisation needs: three
- * passes over memory less.  Where the convolution's input is quantized to levels, its gradient is cut
- * where z lies above the highest of them before it joins the others.  This file finds that
+ * passes over memory less.  Where the convolution's input is quantized to levels, its gradient is
+ * cut where z lies above the highest of them before it joins the others.  This file finds that
  * situation; the op does the work (trit_take).
  */
 #include "autograd/fuse.h"
