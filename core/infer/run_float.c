@@ -122,7 +122,7 @@ static void pool_image(void *context, int64_t n, int worker) {
     const float *x = j->a + n * d->H * d->W * d->C;
     float *y = j->y + n * d->P * d->Q * d->K;
     if (d->kind == TRIT_NODE_MAX_POOL)
-        trit_kernels()->pool_max(&g, x, y);
+        trit_kernels()->pool_max(&g, x, y, NULL);
     else
         trit_kernels()->pool_avg(&g, x, y);
 }

@@ -150,28 +150,32 @@ static void check_pool(const trit_kernel_table *k, trit_pool_geom g) {
     fill(in);
     float *x = arg(0), *y = arg(1), *a = arg(2), *gx = arg(3), *ga = arg(4);
     arg(1)[out] = arg(2)[out] = GUARD;
-    memset(gx, 0, (size_t)in * sizeof *gx);
+    uint8_t win[MOST];
     memset(ga, 0, (size_t)in * sizeof *ga);
-    k->pool_max(&g, x, y);
+    k->pool_max(&g, x, y, win);
     k->pool_avg(&g, x, a);
-    k->pool_max_grad(&g, x, y, a, gx); /* any numbers will do as gradient */
+    const int64_t half = g.H / 2; /* any numbers will do as gradient */
+    k->pool_max_grad(&g, 0, half, win, a, gx);
+    k->pool_max_grad(&g, half, g.H, win, a, gx + half * g.W * g.C);
     k->pool_avg_grad(&g, a, ga);
     double total_a = 0, total_gx = 0, total_ga = 0;
     for (int64_t o = 0; o < out; o++) {
         const int64_t p = o / g.C / g.Q, q = o / g.C % g.Q, c = o % g.C;
         double most = -INFINITY, sum = 0;
-        int64_t count = 0;
+        int64_t count = 0, winner = 0;
         for (int64_t r = 0; r < g.R; r++)
             for (int64_t s = 0; s < g.S; s++) {
                 const int64_t h = p * g.stride_h - g.pad_h + r, w = q * g.stride_w - g.pad_w + s;
                 if (h < 0 || h >= g.H || w < 0 || w >= g.W) continue;
                 const double v = x[(h * g.W + w) * g.C + c];
+                if (v > most) winner = r * g.S + s;
                 most = fmax(most, v);
                 sum += v;
                 count++;
             }
         const int64_t size = g.count_pad ? g.R * g.S : count;
         close_to("pool_max", in, y[o], most, 0);
+        assert_int_equal(win[o], winner);
         close_to("pool_avg", in, a[o], sum / (double)size, 1);
         total_a += a[o];
         total_ga += a[o] * (double)count / (double)size;

@@ -7,7 +7,8 @@ local nn = trit.nn
 
 local Net = nn.class("fusion_test")
 
--- Residual sums of every kind: plain and normed shortcuts, a result used twice, one returned pending.
+-- A pooled rectifier; residual sums of every kind: plain and normed shortcuts, a result used twice, one
+-- returned pending.
 function Net:init()
   local function conv(i, o, s)
     return nn.conv2d { i, o, kernel = 3, stride = s, padding = 1, seed = i + o }
@@ -20,7 +21,7 @@ function Net:init()
 end
 
 function Net:forward(x)
-  local z = trit.relu(self.b1(self.c1(x)))
+  local z = trit.max_pool(trit.relu(self.b1(self.c1(x))), { kernel = 3, stride = 2, padding = 1 })
   z = trit.relu(self.b2(self.c2(z)) + z)
   local y = self.b4(self.c4(trit.relu(self.b3(self.c3(z)))))
   return trit.relu(y + self.bs(self.cs(z)))
@@ -33,7 +34,7 @@ local function run(fused, training, bits)
     trit.quantize_activations(net, { { "c1", false }, { ".*", trit.act.dorefa { bits = bits } } })
   end
   if not training then net:eval() end
-  local x = trit.randn({ 4, 16, 12, 12 }, { seed = 3 }):requires_grad(true)
+  local x = trit.randn({ 4, 16, 24, 24 }, { seed = 3 }):requires_grad(true)
   local y = net(x)
   y:backward(trit.randn(y:shape(), { seed = 4 }))
   core.fusion(was)
