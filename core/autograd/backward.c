@@ -247,7 +247,7 @@ static trit_status visit(node *n) {
         if (status != TRIT_OK) {
             trit_tensor_release(gx[i]);
         } else if (plan.done && i == plan.operand) {
-            trit_fuse_give(n, &plan, sums, gx[i]);
+            trit_fuse_give(&plan, sums, gx[i]);
             sums = NULL;
         } else {
             status = give(n->source[i], gx[i]);

@@ -7,7 +7,9 @@
  *
  * When every other gradient of z has come already, the convolution's rows of dx can, while they are
  * in cache, be added to those, cut where z <= 0, and summed the way the normalisation needs: three
- * passes over memory less.  This file finds that situation; the op does the work (trit_take).
+ * passes over memory less.  Where the convolution's input is quantized to levels, its gradient is
+ * cut where z lies above the highest of them before it joins the others.  This file finds that
+ * situation; the op does the work (trit_take).
  */
 #include "autograd/fuse.h"
 
@@ -15,13 +17,26 @@
 
 #include "tensor/pending.h"
 
-/* The rectifier whose last missing gradient is that of operand i. */
+/* The maker of operand i when only this gradient of it is missing. */
 static node *last_missing(const node *n, int i) {
     const trit_tensor *t = n->source[i];
-    if (!(n->call.op->takes_rows >> i & 1) || !n->call.want[i] || !t || !t->node) return NULL;
-    node *r = (node *)t->node;
-    const bool last = r->expected - r->given == 1;
-    return r->call.op->rectifies && last && t == n->call.in[i] ? r : NULL;
+    if (!n->call.want[i] || !t || !t->node || t != n->call.in[i]) return NULL;
+    node *maker = (node *)t->node;
+    return maker->expected - maker->given == 1 ? maker : NULL;
+}
+
+/* The rectifier whose last missing gradient is that of operand i, levels between passed by. */
+static node *rectifier(const node *n, int i, trit_fusion_plan *plan) {
+    node *r = n->call.op->takes_rows >> i & 1 ? last_missing(n, i) : NULL;
+    plan->past = NULL;
+    plan->take.capped = false;
+    if (r && r->call.op->caps && !r->gy) {
+        plan->past = r;
+        plan->take.capped = true;
+        r->call.op->caps(&r->call, &plan->take.top);
+        r = last_missing(r, 0);
+    }
+    return r && r->call.op->rectifies ? r : NULL;
 }
 
 /* Does what comes behind the rectifier sum its gradient over a y?  An addition hands it on. */
@@ -62,9 +77,9 @@ static trit_status plan_add(node *r, const trit_tensor *like, trit_take *take, b
 trit_status trit_fuse_plan(const node *n, trit_fusion_plan *plan, struct trit_sums **sums) {
     if (!n->call.op->takes_rows || !trit_fusion()) return TRIT_OK;
     for (int i = 0; i < n->call.n_in; i++) {
-        node *r = last_missing(n, i);
+        node *r = rectifier(n, i, plan);
         if (!r) continue;
-        trit_tensor *z = n->call.in[i];
+        trit_tensor *z = r->call.out;
         const trit_tensor *y = NULL;
         const float *mean = NULL;
         bool fits = trit_has_layout(z, TRIT_CHANNELS_LAST) && z->shape.ndim == 4;
@@ -81,15 +96,16 @@ trit_status trit_fuse_plan(const node *n, trit_fusion_plan *plan, struct trit_su
         *sums = trit_sums_new(y, plan->take.C);
         if (!*sums) return TRIT_ERR_MEM;
         plan->operand = i;
+        plan->to = r;
         plan->sums = (*sums)->v;
         return TRIT_OK;
     }
     return TRIT_OK;
 }
 
-void trit_fuse_give(const node *n, const trit_fusion_plan *plan, struct trit_sums *sums,
-                    trit_tensor *gx) {
-    node *r = (node *)n->source[plan->operand]->node;
+void trit_fuse_give(const trit_fusion_plan *plan, struct trit_sums *sums, trit_tensor *gx) {
+    node *r = plan->to, *past = plan->past;
+    if (past) past->given++;
     trit_tensor_release(r->gy);
     r->gy = gx;
     r->given++;

@@ -8,7 +8,6 @@
  * NULL when there is nothing to do. */
 trit_status trit_fuse_plan(const node *n, trit_fusion_plan *plan, struct trit_sums **sums);
 /* The finished gradient takes the place of what its rectifier had collected. */
-void trit_fuse_give(const node *n, const trit_fusion_plan *plan, struct trit_sums *sums,
-                    trit_tensor *gx);
+void trit_fuse_give(const trit_fusion_plan *plan, struct trit_sums *sums, trit_tensor *gx);
 
 #endif

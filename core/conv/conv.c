@@ -33,7 +33,7 @@
  * register tile; direct copies each value about once and keeps its weights in cache.
  *
  * Element-wise work on the rows going in and out of a convolution (trit/rows.h) rides along in the
- * winograd algorithm; for the others it is done before and after, here.
+ * winograd and direct algorithms; for the others it is done before and after, here.
  *
  * The mode (trit_conv_set_mode, TRIT_CONV) says which algorithms may be asked.
  */

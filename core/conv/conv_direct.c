@@ -25,10 +25,20 @@ static const direct_kernels *kernels(void) {
     return sets[trit_isa_level()];
 }
 
+static int64_t weight_floats(const trit_conv_geom *g) { return g->R * g->S * (g->C / g->G) * g->K; }
+
+/* Rows of dy are made by every unit that shares the channels of a slot: only where none does. */
+static bool rides(const trit_conv_geom *g, char pass) {
+    return pass != 'w' || weight_floats(g) * UNITS_WANTED * (int64_t)sizeof(float) <= SLOT_BYTES;
+}
+
 static bool fits(const trit_conv_geom *g, char pass) {
     if (g->R * g->S > DIRECT_MAX_TAPS) return false;
     return pass != 'd' || g->stride_h * g->stride_w <= DIRECT_MAX_CLASSES;
 }
+
+/* NULL where rows are made. */
+static const float *end_of(const float *x, int64_t n) { return x ? x + n : NULL; }
 
 static int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -152,8 +162,36 @@ static size_t packed_bytes(const direct_plan *p) {
     return (size_t)(p->groups * p->taps * p->depth * p->vectors * p->lanes) * sizeof(float);
 }
 
-/* Register tile, sharing of channels, packed weights; then the units run. */
-static trit_status run_rows(direct_plan *p, pack_job weights) {
+/* Floats of a made source row; a vector more may be read. */
+static int64_t made_floats(const direct_plan *p) {
+    return p->source_rows ? p->src_w * p->src_c + p->lanes : 0;
+}
+
+/* Packed weights, sums where rows are taken; then the units run. */
+static trit_status run_units(direct_plan *p, pack_job *weights, int64_t units, double *sums) {
+    const int64_t slots = p->images * p->row_blocks, width = 2 * p->out_c;
+    const size_t bytes = p->take ? (size_t)(slots * width) * sizeof(double) : 0;
+    float *packed = trit_alloc(packed_bytes(p));
+    if (!packed) return TRIT_ERR_MEM;
+    if (p->take) p->sums = trit_alloc(bytes);
+    if (p->take && !p->sums) {
+        trit_free(packed, packed_bytes(p));
+        return TRIT_ERR_MEM;
+    }
+    if (p->take) memset(p->sums, 0, bytes);
+    weights->p = p;
+    weights->packed = packed;
+    trit_parallel(p->groups * p->classes * p->vectors, pack_tile, weights);
+    p->packed = packed;
+    trit_parallel(units * p->parts, kernels()->rows_unit, p);
+    trit_free(packed, packed_bytes(p));
+    if (p->take) trit_add_slots(p->sums, slots, width, sums);
+    trit_free(p->sums, bytes);
+    return TRIT_OK;
+}
+
+/* Register tile, sharing of channels, scratch. */
+static trit_status run_rows(direct_plan *p, pack_job weights, const trit_conv_along *along) {
     const direct_kernels *k = kernels();
     int64_t pixels = divide_up(p->out_w, p->step_w), units = p->images * p->groups * p->row_blocks;
     bool wide = p->vectors % k->wide_tile == 0 && pixels <= k->wide_pixels;
@@ -161,25 +199,19 @@ static trit_status run_rows(direct_plan *p, pack_job weights) {
     p->parts = divide_up(UNITS_WANTED, units);
     if (p->parts > divide_up(p->vectors, p->tile_vectors))
         p->parts = divide_up(p->vectors, p->tile_vectors);
-    TRIT_TRY(trit_scratch_reserve((size_t)(p->blocks * p->block_floats) * sizeof(float)));
-    float *packed = trit_alloc(packed_bytes(p));
-    if (!packed) return TRIT_ERR_MEM;
-    weights.p = p;
-    weights.packed = packed;
-    trit_parallel(p->groups * p->classes * p->vectors, pack_tile, &weights);
-    p->packed = packed;
-    trit_parallel(units * p->parts, k->rows_unit, p);
-    trit_free(packed, packed_bytes(p));
-    return TRIT_OK;
+    const int64_t room = p->blocks * p->block_floats + made_floats(p);
+    TRIT_TRY(trit_scratch_reserve((size_t)room * sizeof(float)));
+    if (along) p->take = along->take;
+    return run_units(p, &weights, units, along ? along->sums : NULL);
 }
 
 /* ------------------------------------------------------------------ passes */
 
 static trit_status forward(const trit_conv_geom *g, const float *x, const float *w, float *y,
                            const trit_conv_along *along) {
-    (void)along;
     direct_plan p = {.source = x,
-                     .source_end = x + g->N * g->H * g->W * g->C,
+                     .source_rows = along ? along->x : NULL,
+                     .source_end = end_of(x, g->N * g->H * g->W * g->C),
                      .out = y,
                      .step_h = 1,
                      .step_w = 1};
@@ -187,8 +219,8 @@ static trit_status forward(const trit_conv_geom *g, const float *x, const float 
     plan_rows(&p, (g->R - 1) * g->dil_h, g->P);
     plan_input_taps(&p, g);
     plan_outputs(&p, g->P, g->Q, g->K);
-    return run_rows(&p,
-                    (pack_job){.w = w, .rows = p.depth, .ld = g->K, .group_column = p.channels});
+    const pack_job weights = {.w = w, .rows = p.depth, .ld = g->K, .group_column = p.channels};
+    return run_rows(&p, weights, along);
 }
 
 /* Floor division: b > 0. */
@@ -231,9 +263,9 @@ static void plan_class(direct_plan *p, const trit_conv_geom *g, int64_t row, int
 
 static trit_status backward_data(const trit_conv_geom *g, const float *dy, const float *w,
                                  float *dx, const trit_conv_along *along) {
-    (void)along;
     direct_plan p = {.source = dy,
-                     .source_end = dy + g->N * g->P * g->Q * g->K,
+                     .source_rows = along ? along->dy : NULL,
+                     .source_end = end_of(dy, g->N * g->P * g->Q * g->K),
                      .out = dx,
                      .src_h = g->P,
                      .src_w = g->Q,
@@ -261,25 +293,27 @@ static trit_status backward_data(const trit_conv_geom *g, const float *dy, const
     size_t bytes;
     float *turned = trit_conv_transposed(g, w, &bytes);
     if (!turned) return TRIT_ERR_MEM;
-    trit_status status =
-        run_rows(&p, (pack_job){.w = turned, .rows = g->K, .ld = p.channels, .group_row = p.depth});
+    const pack_job weights = {.w = turned, .rows = g->K, .ld = p.channels, .group_row = p.depth};
+    trit_status status = run_rows(&p, weights, along);
     trit_free(turned, bytes);
     return status;
 }
 
 static trit_status backward_weight(const trit_conv_geom *g, const float *x, const float *dy,
                                    float *dw, const trit_conv_along *along) {
-    (void)along;
     const direct_kernels *k = kernels();
-    direct_plan p = {.source = x, .source_end = x + g->N * g->H * g->W * g->C, .dy = dy};
+    direct_plan p = {.source = x, .source_end = end_of(x, g->N * g->H * g->W * g->C), .dy = dy};
+    if (along) p.source_rows = along->x, p.dy_rows = along->dy;
     plan_input(&p, g, k->lanes);
     plan_rows(&p, (g->R - 1) * g->dil_h, divide_up(WEIGHT_PIXELS, g->Q));
     plan_input_taps(&p, g);
     plan_outputs(&p, g->P, g->Q, g->K);
     conv_slots slots;
-    int64_t length = g->R * g->S * (g->C / g->G) * g->K;
-    int64_t strip = p.blocks * p.block_floats, panel = 2 * p.rows * g->Q * p.lanes;
-    TRIT_TRY(trit_scratch_reserve((size_t)(strip + panel) * sizeof(float)));
+    int64_t length = weight_floats(g), strip = p.blocks * p.block_floats;
+    int64_t panel = 2 * p.rows * g->Q * p.lanes, made = made_floats(&p);
+    if (p.dy_rows) panel += p.rows * g->Q * g->K;
+    int64_t room = panel > made ? panel : made; /* the strip is finished before the panel */
+    TRIT_TRY(trit_scratch_reserve((size_t)(strip + room) * sizeof(float)));
     TRIT_TRY(trit_conv_slots_new(&slots, length, SLOT_BYTES, g->N * p.row_blocks, dw));
     p.slots = &slots;
     p.parts = divide_up(UNITS_WANTED, slots.slots * p.groups);
@@ -293,6 +327,7 @@ static trit_status backward_weight(const trit_conv_geom *g, const float *x, cons
 const conv_algo trit_conv_direct = {
     .name = "direct",
     .fits = fits,
+    .rides = rides,
     .forward = forward,
     .backward_data = backward_data,
     .backward_weight = backward_weight,

@@ -15,6 +15,9 @@
  * compile-time offsets.  When there are few channels (a stem), the S taps of a kernel row are
  * folded into the channels: pixel q of the strip then holds the S*C values under output q.
  *
+ * Rows of the source may be made on the way into the strip, finished rows of the result are taken
+ * by the unit that wrote them (trit/rows.h).
+ *
  * Backward weight reads the same strip of x: dw[tap, d, k] = sum over pixels of strip * dy.
  */
 #ifndef TRIT_CONV_DIRECT_H
@@ -62,6 +65,10 @@ typedef struct {
     int64_t taps;
 
     const float *source, *source_end; /* x or dy, and one past its last float            */
+    const trit_make *source_rows;     /* how source rows are made; NULL: read            */
+    const trit_make *dy_rows;         /* rows of dy, backward weight only                */
+    const trit_take *take;            /* what becomes of finished rows, or NULL ...      */
+    double *sums;                     /* ... and their sums [image, row block][2][out_c] */
     const float *packed;              /* [group][class][vectors][block][tap][l][lanes]   */
     float *out;
     const float *dy;         /* backward weight only */

@@ -254,7 +254,7 @@ static void pool_band(void *context, int64_t unit, int worker) {
     const float *x = j->a + (n * d->H + first) * d->W * d->C;
     float *y = j->y + (n * d->P + p) * d->Q * d->K;
     if (d->kind == TRIT_NODE_MAX_POOL)
-        trit_kernels()->pool_max(&g, x, y);
+        trit_kernels()->pool_max(&g, x, y, NULL);
     else
         trit_kernels()->pool_avg(&g, x, y);
 }

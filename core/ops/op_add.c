@@ -11,7 +11,8 @@
 
 /* Described by (p - pm) pa + pb alone: one more operand can be added. */
 static bool is_normed(const trit_tensor *t) {
-    return t->pending && t->pending->rows.pm && !t->pending->rows.q && !t->pending->rows.relu;
+    const struct trit_pending *d = t->pending;
+    return d && d->rows.pm && !d->rows.q && !d->rows.relu && d->rows.levels.scale == 0;
 }
 
 /* Normed a + b with b as it is, or normed too. */

@@ -13,7 +13,7 @@
 /* max(v, 0) ends the description of a pending operand. */
 static trit_status describe(trit_call *c, bool *done) {
     const struct trit_pending *d = c->in[0]->pending;
-    if (!d || d->rows.relu) return TRIT_OK;
+    if (!d || d->rows.relu || d->rows.levels.scale != 0) return TRIT_OK;
     *done = true;
     return trit_pending_relu(c->in[0], &c->out);
 }

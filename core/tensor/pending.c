@@ -46,17 +46,24 @@ trit_status trit_pending_vectors(int64_t C, trit_tensor **out) {
 }
 
 static const float *vector(const trit_tensor *vectors, unsigned has, int which) {
+    if (!vectors) return NULL;
     return has >> which & 1 ? vectors->data + which * vectors->shape.dim[1] : NULL;
 }
 
+/* What ends a description. */
+typedef struct {
+    bool relu;
+    trit_levels levels;
+} ending;
+
 static struct trit_pending *describe(trit_tensor *p, trit_tensor *q, trit_tensor *vectors,
-                                     unsigned has, bool relu) {
+                                     unsigned has, ending e) {
     struct trit_pending *d = calloc(1, sizeof *d);
     if (!d) {
         trit_fail(TRIT_ERR_MEM, "out of memory: no room for a tensor handle");
         return NULL;
     }
-    d->rows = (trit_make){.C = vectors->shape.dim[1],
+    d->rows = (trit_make){.C = p->shape.dim[1],
                           .p = p->data,
                           .q = q ? q->data : NULL,
                           .pm = vector(vectors, has, ROWS_PM),
@@ -65,10 +72,11 @@ static struct trit_pending *describe(trit_tensor *p, trit_tensor *q, trit_tensor
                           .qm = vector(vectors, has, ROWS_QM),
                           .qa = vector(vectors, has, ROWS_QA),
                           .qb = vector(vectors, has, ROWS_QB),
-                          .relu = relu};
+                          .relu = e.relu,
+                          .levels = e.levels};
     d->p = trit_tensor_retain(p);
     d->q = q ? trit_tensor_retain(q) : NULL;
-    d->vectors = trit_tensor_retain(vectors);
+    d->vectors = vectors ? trit_tensor_retain(vectors) : NULL;
     d->pinned_p = trit_tensor_pin(p);
     d->pinned_q = q && trit_tensor_pin(q);
     return d;
@@ -83,10 +91,10 @@ static void release(struct trit_pending *d) {
     free(d);
 }
 
-trit_status trit_pending_new(trit_tensor *p, trit_tensor *q, trit_tensor *vectors, unsigned has,
-                             bool relu, trit_tensor **out) {
+static trit_status pending_new(trit_tensor *p, trit_tensor *q, trit_tensor *vectors, unsigned has,
+                               ending e, trit_tensor **out) {
     *out = NULL;
-    struct trit_pending *d = describe(p, q, vectors, has, relu);
+    struct trit_pending *d = describe(p, q, vectors, has, e);
     if (!d) return TRIT_ERR_MEM;
     trit_status status = trit_tensor_hollow(&p->shape, TRIT_CHANNELS_LAST, out);
     if (status != TRIT_OK) {
@@ -100,13 +108,28 @@ trit_status trit_pending_new(trit_tensor *p, trit_tensor *q, trit_tensor *vector
     return TRIT_OK;
 }
 
-trit_status trit_pending_relu(const trit_tensor *t, trit_tensor **out) {
-    const struct trit_pending *d = t->pending;
+trit_status trit_pending_new(trit_tensor *p, trit_tensor *q, trit_tensor *vectors, unsigned has,
+                             bool relu, trit_tensor **out) {
+    return pending_new(p, q, vectors, has, (ending){.relu = relu}, out);
+}
+
+/* The same description with another end. */
+static trit_status end_with(const struct trit_pending *d, ending e, trit_tensor **out) {
     const float *const vectors[] = {d->rows.pm, d->rows.pa, d->rows.pb,
                                     d->rows.qm, d->rows.qa, d->rows.qb};
     unsigned has = 0;
     for (int i = 0; i < ROWS_VECTORS; i++) has |= (unsigned)(vectors[i] != NULL) << i;
-    return trit_pending_new(d->p, d->q, d->vectors, has, true, out);
+    return pending_new(d->p, d->q, d->vectors, has, e, out);
+}
+
+trit_status trit_pending_relu(const trit_tensor *t, trit_tensor **out) {
+    return end_with(t->pending, (ending){.relu = true}, out);
+}
+
+trit_status trit_pending_levels(trit_tensor *t, trit_levels levels, trit_tensor **out) {
+    const struct trit_pending *d = t->pending;
+    if (d) return end_with(d, (ending){.relu = d->rows.relu, .levels = levels}, out);
+    return pending_new(t, NULL, NULL, 0, (ending){.levels = levels}, out);
 }
 
 void trit_pending_free(trit_tensor *t) {

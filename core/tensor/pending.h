@@ -16,8 +16,8 @@
 enum { ROWS_PM, ROWS_PA, ROWS_PB, ROWS_QM, ROWS_QA, ROWS_QB, ROWS_VECTORS };
 
 struct trit_pending {
-    trit_make rows; /* its vectors point into `vectors` */
-    trit_tensor *p, *q, *vectors;
+    trit_make rows;               /* its vectors point into `vectors` */
+    trit_tensor *p, *q, *vectors; /* q, vectors: NULL where there are none */
     bool pinned_p, pinned_q;
     trit_tensor *next, *before; /* of all pending tensors */
 };
@@ -32,6 +32,9 @@ trit_status trit_pending_new(trit_tensor *p, trit_tensor *q, trit_tensor *vector
                              bool relu, trit_tensor **out);
 /* The same description with max(v, 0) at the end. */
 trit_status trit_pending_relu(const trit_tensor *t, trit_tensor **out);
+/* The same with levels at the end; t need not be pending, but then of four dimensions and
+ * channels-last. */
+trit_status trit_pending_levels(trit_tensor *t, trit_levels levels, trit_tensor **out);
 /* Let the description go. */
 void trit_pending_free(trit_tensor *t);
 

@@ -16,11 +16,11 @@
 #define GUARD  12345.0f
 #define OFFSET 3 /* numbers: no operand is aligned */
 
-static float buffer[6][MOST + 64];
+static float buffer[7][MOST + 64];
 static float *arg(int k) { return buffer[k] + OFFSET + k; }
 
 static void fill(int64_t n) {
-    for (int k = 0; k < 6; k++) {
+    for (int k = 0; k < 7; k++) {
         trit_rng_fill_uniform((uint64_t)(n * 7 + k), TRIT_STREAM_USER, -2.0f, 2.0f, arg(k), n);
         arg(k)[n] = GUARD;
     }
@@ -64,6 +64,7 @@ static void check_clamp(const trit_kernel_table *k) {
         k->clamp(n, -0.5f, 0.75f, arg(0), arg(2));
         k->clamp_grad(n, -0.5f, 0.75f, arg(0), arg(1), arg(3));
         k->affine(n, 3.0f, -1.0f, arg(0), arg(4));
+        k->range_grad(n, -0.5f, 0.75f, arg(0), arg(1), arg(6));
         k->relu(n, arg(0), arg(5));
         double sum = 1, want = 1;
         k->sum(n, arg(0), &sum);
@@ -71,12 +72,13 @@ static void check_clamp(const trit_kernel_table *k) {
             const double x = arg(0)[i];
             close_to("clamp", n, arg(2)[i], fmin(fmax(x, -0.5), 0.75), 0);
             close_to("clamp_grad", n, arg(3)[i], x > -0.5 && x < 0.75 ? arg(1)[i] : 0, 0);
+            close_to("range_grad", n, arg(6)[i], x < -0.5 || x > 0.75 ? 0 : arg(1)[i], 0);
             close_to("affine", n, arg(4)[i], 3 * x - 1, 1);
             close_to("relu", n, arg(5)[i], fmax(x, 0), 0);
             want += x;
         }
         close_to("sum", n, sum, want, 1e-6);
-        for (int i = 2; i < 6; i++) guard("clamp, affine, relu", n, arg(i));
+        for (int i = 2; i < 7; i++) guard("clamp, affine, relu, range_grad", n, arg(i));
     }
 }
 
@@ -148,28 +150,32 @@ static void check_pool(const trit_kernel_table *k, trit_pool_geom g) {
     fill(in);
     float *x = arg(0), *y = arg(1), *a = arg(2), *gx = arg(3), *ga = arg(4);
     arg(1)[out] = arg(2)[out] = GUARD;
-    memset(gx, 0, (size_t)in * sizeof *gx);
+    uint8_t win[MOST];
     memset(ga, 0, (size_t)in * sizeof *ga);
-    k->pool_max(&g, x, y);
+    k->pool_max(&g, x, y, win);
     k->pool_avg(&g, x, a);
-    k->pool_max_grad(&g, x, y, a, gx); /* any numbers will do as gradient */
+    const int64_t half = g.H / 2; /* any numbers will do as gradient */
+    k->pool_max_grad(&g, 0, half, win, a, gx);
+    k->pool_max_grad(&g, half, g.H, win, a, gx + half * g.W * g.C);
     k->pool_avg_grad(&g, a, ga);
     double total_a = 0, total_gx = 0, total_ga = 0;
     for (int64_t o = 0; o < out; o++) {
         const int64_t p = o / g.C / g.Q, q = o / g.C % g.Q, c = o % g.C;
         double most = -INFINITY, sum = 0;
-        int64_t count = 0;
+        int64_t count = 0, winner = 0;
         for (int64_t r = 0; r < g.R; r++)
             for (int64_t s = 0; s < g.S; s++) {
                 const int64_t h = p * g.stride_h - g.pad_h + r, w = q * g.stride_w - g.pad_w + s;
                 if (h < 0 || h >= g.H || w < 0 || w >= g.W) continue;
                 const double v = x[(h * g.W + w) * g.C + c];
+                if (v > most) winner = r * g.S + s;
                 most = fmax(most, v);
                 sum += v;
                 count++;
             }
         const int64_t size = g.count_pad ? g.R * g.S : count;
         close_to("pool_max", in, y[o], most, 0);
+        assert_int_equal(win[o], winner);
         close_to("pool_avg", in, a[o], sum / (double)size, 1);
         total_a += a[o];
         total_ga += a[o] * (double)count / (double)size;

@@ -41,45 +41,70 @@ static void release(operands *o) {
 }
 
 /* The combinations that occur, numbered. */
-enum { MAKES = 7, TAKES = 7 };
+enum { MAKES = 10, TAKES = 10 };
+
+static const trit_levels levels = {3.0f, 1.0f / 3, 0.0f, 1.0f};
 
 static trit_make make_of(const operands *o, int which) {
     float *const *w = o->vector;
     trit_make m = {.C = o->C, .p = o->p, .pm = w[0], .pa = w[1], .pb = w[2]};
-    if (which >= 2) m.q = o->q;
-    if (which >= 4) m.qm = w[3], m.qa = w[4], m.qb = w[5];
-    m.relu = which % 2 && which < 6;
-    if (which == 6) m.pm = m.pb = NULL;
+    if (which >= 2 && which < 7) m.q = o->q;
+    if (which >= 4 && which < 7) m.qm = w[3], m.qa = w[4], m.qb = w[5];
+    m.relu = which % 2 && which != 9;
+    if (which == 6 || which >= 8) m.pm = m.pb = NULL;
+    if (which >= 8) m.pa = NULL;
+    if (which >= 7) m.levels = levels;
+    if (which == 9) m.levels.low = -2.0f / 3;
     return m;
 }
 
 static double made(const trit_make *m, int64_t i) {
     const int64_t c = i % m->C;
-    double v =
-        m->pm ? ((double)m->p[i] - m->pm[c]) * m->pa[c] + m->pb[c] : m->pa[c] * (double)m->p[i];
+    double v = (double)m->p[i];
+    if (m->pa) v = m->pm ? (v - m->pm[c]) * m->pa[c] + m->pb[c] : m->pa[c] * v;
     if (m->q) v += m->qm ? ((double)m->q[i] - m->qm[c]) * m->qa[c] + m->qb[c] : (double)m->q[i];
     return m->relu && v < 0 ? 0 : v;
+}
+
+/* What is made at i; a value half-way between two levels may go to either. */
+static void check_value(const trit_make *m, int64_t i, float got) {
+    const double v = made(m, i), low = (double)m->levels.low, top = (double)m->levels.top;
+    if (m->levels.scale == 0) {
+        assert_true(fabs((double)got - v) < 1e-5);
+        return;
+    }
+    const double level = 3 * fmin(fmax(v, low), top);
+    assert_true(fabs(3 * (double)got - level) < 0.5 + 1e-4);
+    assert_true(fabs(3 * (double)got - rint(3 * (double)got)) < 1e-5);
 }
 
 static trit_take take_of(const operands *o, int which) {
     float *const *w = o->vector;
     trit_take t = {.C = o->C};
     if (which == 0) return t;
-    t.y = which < 5 ? o->p : NULL;
+    t.y = which < 5 || which > 6 ? o->p : NULL;
     t.ym = t.y ? w[0] : NULL;
-    if (which == 1 || which == 3) t.ya = w[1], t.yb = w[2];
-    if (which == 2 || which >= 4) t.z = o->z;
-    if (which == 3 || which == 4 || which == 6) t.add = o->q;
+    if (which == 1 || which == 3 || which == 7)
+        t.ya = w[1], t.yb = w[2];
+    else if (which >= 2)
+        t.z = o->z;
+    if (which == 3 || which == 4 || which == 6 || which >= 8) t.add = o->q;
+    t.capped = which >= 7;
+    t.top = which == 9 ? 0.0f : 0.5f;
     return t;
 }
 
 /* What becomes of value `v` at i, by floats where a sign decides. */
 static float taken(const trit_take *t, int64_t i, float v) {
     const int64_t c = i % t->C;
+    double u = 1;
+    if (t->z)
+        u = (double)t->z[i];
+    else if (t->ya)
+        u = ((double)t->y[i] - t->ym[c]) * t->ya[c] + t->yb[c];
+    if (t->capped && u > (double)t->top) v = 0.0f;
     if (t->add) v += t->add[i];
-    if (t->z) return t->z[i] > 0.0f ? v : 0.0f;
-    if (t->ya) return ((double)t->y[i] - t->ym[c]) * t->ya[c] + t->yb[c] > 0 ? v : 0.0f;
-    return v;
+    return u > 0 ? v : 0.0f;
 }
 
 static double summed(const trit_take *t, int64_t i, double v) {
@@ -106,10 +131,9 @@ static void check_made(int64_t pixels, int64_t C) {
         const trit_make m = make_of(&o, which);
         for (int64_t i = 0; i < (pixels + 2) * C; i++) dst[i] = -7;
         trit_rows_make_all(&m, pixels, dst + C);
-        for (int64_t i = 0; i < pixels * C; i++)
-            assert_true(fabs((double)dst[C + i] - made(&m, i)) < 1e-5);
+        for (int64_t i = 0; i < pixels * C; i++) check_value(&m, i, dst[C + i]);
         trit_rows_make(&m, pixels / 2, pixels - pixels / 2, dst + C);
-        assert_true(fabs((double)dst[C] - made(&m, pixels / 2 * C)) < 1e-5);
+        check_value(&m, pixels / 2 * C, dst[C]);
         for (int64_t i = 0; i < C; i++) /* nothing beside the rows was written */
             assert_true(dst[i] == -7 && dst[(pixels + 1) * C + i] == -7);
     }
@@ -184,7 +208,8 @@ typedef struct {
 static const shape shapes[] = {
     {3, 12, 9, 32, 16, 3, 1},    {5, 8, 8, 16, 32, 3, 1},   {2, 7, 7, 64, 64, 3, 1},
     {2, 13, 11, 160, 144, 3, 1}, {3, 9, 8, 16, 24, 3, 2},   {2, 6, 5, 5, 7, 3, 1},
-    {4, 6, 6, 32, 16, 1, 1},     {1, 32, 32, 16, 16, 3, 1},
+    {4, 6, 6, 32, 16, 1, 1},     {1, 32, 32, 16, 16, 3, 1}, {2, 14, 13, 3, 64, 7, 2},
+    {2, 7, 9, 32, 40, 1, 2},     {1, 5, 5, 64, 128, 3, 2},
 };
 
 static trit_conv_geom geometry(const shape *s) {
@@ -216,22 +241,23 @@ static double difference(const float *a, const float *b, int64_t n) {
     return size > 0 ? sqrt(error / size) : error;
 }
 
-/* Everything along at once, against the passes one after the other. */
-static void check_convolution(const shape *s) {
+/* Everything along at once, against the passes one after the other; `made_x` of x's rows. */
+static void check_convolution(const shape *s, int made_x) {
     const trit_conv_geom g = geometry(s);
     const int64_t in = g.N * g.H * g.W, out = g.N * g.P * g.Q;
     operands x = operands_of(in, g.C), y = operands_of(out, g.K);
     float *w = normal(g.R * g.S * g.C * g.K, 30);
     float *px = malloc(sizeof(float) * (size_t)(in * g.C));
     float *pdy = malloc(sizeof(float) * (size_t)(out * g.K));
-    const trit_make mx = make_of(&x, 1), mdy = make_of(&y, 6);
+    const trit_make mx = make_of(&x, made_x), mdy = make_of(&y, 6);
     trit_rows_make_all(&mx, in, px);
     trit_rows_make_all(&mdy, out, pdy);
 
     double *sums = malloc(sizeof *sums * (size_t)(2 * (g.C + g.K)));
     float *a = malloc(sizeof(float) * (size_t)(out * g.K)),
           *b = malloc(sizeof(float) * (size_t)(out * g.K));
-    const trit_take plain = {.C = g.K}, cut = take_of(&x, 1), joined = take_of(&x, 4);
+    const trit_take plain = {.C = g.K}, cut = take_of(&x, 1),
+                    joined = take_of(&x, made_x == 1 ? 4 : 8);
     trit_conv_along along = {.x = &mx, .take = &plain, .sums = sums};
     assert_int_equal(trit_conv_forward(&g, px, w, a, NULL), TRIT_OK);
     assert_int_equal(trit_conv_forward(&g, NULL, w, b, &along), TRIT_OK);
@@ -267,7 +293,7 @@ static void convolutions_take_rows_along(void **state) {
     for (int level = 0; level <= (int)best; level++) {
         assert_int_equal(trit_isa_force((trit_isa)level), TRIT_OK);
         for (int i = 0; i < (int)(sizeof shapes / sizeof *shapes); i++)
-            check_convolution(&shapes[i]);
+            for (int made_x = 1; made_x < MAKES; made_x += 7) check_convolution(&shapes[i], made_x);
     }
     assert_int_equal(trit_isa_force(best), TRIT_OK);
 }

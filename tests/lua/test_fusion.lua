@@ -7,7 +7,8 @@ local nn = trit.nn
 
 local Net = nn.class("fusion_test")
 
--- Residual sums of every kind: plain and normed shortcuts, a result used twice, one returned pending.
+-- A pooled rectifier; residual sums of every kind: plain and normed shortcuts, a result used twice, one
+-- returned pending.
 function Net:init()
   local function conv(i, o, s)
     return nn.conv2d { i, o, kernel = 3, stride = s, padding = 1, seed = i + o }
@@ -20,17 +21,20 @@ function Net:init()
 end
 
 function Net:forward(x)
-  local z = trit.relu(self.b1(self.c1(x)))
+  local z = trit.max_pool(trit.relu(self.b1(self.c1(x))), { kernel = 3, stride = 2, padding = 1 })
   z = trit.relu(self.b2(self.c2(z)) + z)
   local y = self.b4(self.c4(trit.relu(self.b3(self.c3(z)))))
   return trit.relu(y + self.bs(self.cs(z)))
 end
 
-local function run(fused, training)
+local function run(fused, training, bits)
   local was = core.fusion(fused)
   local net = Net()
+  if bits then
+    trit.quantize_activations(net, { { "c1", false }, { ".*", trit.act.dorefa { bits = bits } } })
+  end
   if not training then net:eval() end
-  local x = trit.randn({ 4, 16, 12, 12 }, { seed = 3 }):requires_grad(true)
+  local x = trit.randn({ 4, 16, 24, 24 }, { seed = 3 }):requires_grad(true)
   local y = net(x)
   y:backward(trit.randn(y:shape(), { seed = 4 }))
   core.fusion(was)
@@ -56,6 +60,29 @@ describe("fusion", function()
       for name, t in pairs(net:state_dict()) do close(t, net2:state_dict()[name], name) end
     end)
   end
+
+  -- Whole levels differ where a value lies next to a half: only the exact path makes the same values.
+  it("gives the results and gradients of single ops with quantized activations", function()
+    local mode = core.conv_mode("exact")
+    local net, x, y = run(true, true, 4)
+    local net2, x2, y2 = run(false, true, 4)
+    core.conv_mode(mode)
+    close(y, y2, "output")
+    close(x.grad, x2.grad, "input gradient")
+    local p, p2 = net:parameters(), net2:parameters()
+    for i, t in ipairs(p) do close(t.grad, p2[i].grad, p.names[i]) end
+  end)
+
+  it("quantizes activations by the levels of their definition", function()
+    local Levels = nn.class("levels")
+    function Levels:init() self.act = trit.act.dorefa { bits = 2 } end
+    function Levels:forward(x) return self.act(x) end
+    local x = trit.tensor { -0.2, 0, 0.1, 0.17, 0.5, 0.84, 1, 1.01 }:requires_grad(true)
+    local y = Levels()(x)
+    for i, k in ipairs { 0, 0, 0, 1, 2, 3, 3, 3 } do assert.near(k / 3, y:get(i), 1e-6) end
+    y:sum():backward()
+    assert.are.same({ 0, 1, 1, 1, 1, 1, 1, 0 }, x.grad:totable())
+  end)
 
   it("settles what a script reads inside a module", function()
     local seen

@@ -39,13 +39,14 @@ typedef struct {
     float *image; /* first channel of the group */
 } unit_place;
 
-static void clear_class(const unit_place *u, const direct_class *c) {
+/* Pixels that no tap reaches, `channels` from vector v. */
+static void clear_class(const unit_place *u, const direct_class *c, int64_t v, int64_t channels) {
     const direct_plan *p = u->p;
     for (int64_t a = u->a0; a < u->a1; a++) {
         int64_t h = c->row + a * p->step_h;
-        for (int64_t v = c->column; h < p->out_h && v < p->out_w; v += p->step_w)
-            memset(u->image + (h * p->out_w + v) * p->out_c, 0,
-                   (size_t)p->channels * sizeof(float));
+        for (int64_t w = c->column; h < p->out_h && w < p->out_w; w += p->step_w)
+            memset(u->image + (h * p->out_w + w) * p->out_c + v * LANES, 0,
+                   (size_t)channels * sizeof(float));
     }
 }
 
@@ -81,33 +82,53 @@ static void produce_vectors(const unit_place *u, const direct_class *c, int64_t 
     }
 }
 
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* Channels from c0 of the unit's rows, all classes of which are finished. */
+static void take_rows(const unit_place *u, int64_t n, int64_t block, int64_t c0, int64_t channels) {
+    const direct_plan *p = u->p;
+    const int64_t h0 = u->a0 * p->step_h, h1 = least(u->a1 * p->step_h, p->out_h);
+    double *sums = p->sums + (n * p->row_blocks + block) * 2 * p->out_c;
+    trit_rows_take(p->take, (n * p->out_h + h0) * p->out_w, (h1 - h0) * p->out_w, c0, c0 + channels,
+                   p->out, sums);
+}
+
+/* One register tile's channels of all classes. */
+static void produce_tile(const unit_place *u, int64_t v, int64_t cv) {
+    const direct_plan *p = u->p;
+    for (int64_t k = 0; k < p->classes; k++) {
+        const direct_class *c = &p->class[k];
+        if (c->column >= p->out_w) continue;
+        const float *w = u->packed + c->first_tap * p->depth * p->vectors * LANES;
+        if (c->taps)
+            produce_vectors(u, c, v, cv, w + v * LANES * c->taps * p->depth);
+        else
+            clear_class(u, c, v, least(cv * LANES, p->channels - v * LANES));
+    }
+}
+
 static void rows_unit(void *context, int64_t unit, int worker) {
     const direct_plan *p = context;
     int64_t part = unit % p->parts, block = unit / p->parts % p->row_blocks;
     int64_t group = unit / p->parts / p->row_blocks % p->groups;
     int64_t n = unit / p->parts / p->row_blocks / p->groups;
-    int64_t end = (block + 1) * p->rows;
     float *strip = trit_scratch(worker);
     unit_place u = {p,
                     p->packed + group * p->taps * p->depth * p->vectors * LANES,
                     block * p->rows,
-                    end < p->all_rows ? end : p->all_rows,
+                    least((block + 1) * p->rows, p->all_rows),
                     strip,
                     p->out + n * p->out_h * p->out_w * p->out_c + group * p->channels};
-    fill_strip(p, p->source + n * p->src_h * p->src_w * p->src_c + group * p->src_group, u.a0, 0,
-               p->blocks, strip);
-    for (int64_t k = 0; k < p->classes; k++) {
-        const direct_class *c = &p->class[k];
-        if (c->column >= p->out_w) continue;
-        if (c->taps == 0 && part == 0) clear_class(&u, c);
-        const float *w = u.packed + c->first_tap * p->depth * p->vectors * LANES;
-        for (int64_t v = 0, tile = 0; c->taps && v < p->vectors; tile++) {
-            int64_t cv = direct_tile_vectors(p, v);
-            if (tile % p->parts == part)
-                produce_vectors(&u, c, v, cv, w + v * LANES * c->taps * p->depth);
-            v += cv;
-        }
+    fill_strip(p, n, group, u.a0, 0, p->blocks, strip, strip + p->blocks * p->block_floats);
+    for (int64_t v = 0, tile = 0, cv; v < p->vectors; v += cv, tile++) {
+        cv = direct_tile_vectors(p, v);
+        if (tile % p->parts != part) continue;
+        produce_tile(&u, v, cv);
+        if (p->take && p->parts > 1)
+            take_rows(&u, n, block, group * p->channels + v * LANES,
+                      least(cv * LANES, p->channels - v * LANES));
     }
+    if (p->take && p->parts == 1) take_rows(&u, n, block, group * p->channels, p->channels);
 }
 
 void SYMBOL(trit_direct_weight_unit)(void *context, int64_t unit, int worker);

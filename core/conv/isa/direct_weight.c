@@ -58,14 +58,22 @@ static void copy_panel(const direct_plan *p, int64_t pixels, int64_t v, int64_t 
         }
 }
 
+/* Rows [a0, a1) of dy, in place or made in `room`. */
+static const float *unit_dy(const direct_plan *p, int64_t n, int64_t a0, int64_t a1, float *room) {
+    const int64_t first = (n * p->out_h + a0) * p->out_w;
+    if (!p->dy_rows) return p->dy + first * p->out_c;
+    trit_rows_make(p->dy_rows, first, (a1 - a0) * p->out_w, room);
+    return room;
+}
+
 static void weight_item(const direct_plan *p, int64_t item, int64_t group, int64_t b0, int64_t b1,
                         float *scratch, float *dw) {
     int64_t n = item / p->row_blocks, a0 = item % p->row_blocks * p->rows;
     int64_t a1 = a0 + p->rows < p->out_h ? a0 + p->rows : p->out_h;
-    const float *dy = p->dy + (n * p->out_h + a0) * p->out_w * p->out_c + group * p->channels;
     float *strip = scratch, *panel = scratch + (b1 - b0) * p->block_floats;
-    fill_strip(p, p->source + n * p->src_h * p->src_w * p->src_c + group * p->src_group, a0, b0, b1,
-               strip);
+    fill_strip(p, n, group, a0, b0, b1, strip, panel);
+    const float *dy = unit_dy(p, n, a0, a1, panel + 2 * p->rows * p->out_w * LANES);
+    dy += group * p->channels;
     for (int64_t v = 0, cv; v < p->vectors; v += cv) {
         cv = p->vectors - v >= 2 ? 2 : 1;
         copy_panel(p, (a1 - a0) * p->out_w, v, cv, dy, panel);

@@ -19,6 +19,7 @@ typedef struct {
     trit_take take;
     double *sums; /* [2][C] */
     bool done;
+    void *past, *to; /* of the tape: nodes that are passed by, and the one that gets the gradient */
 } trit_fusion_plan;
 
 /* One application of an op.  Operands are borrowed while an op function runs; the tape keeps
@@ -61,11 +62,13 @@ typedef struct trit_op {
      * tell; operands come as they are, pending ones too.  `takes_pending`: bit i, operand i may
      * come pending to forward and backward; `takes_pending_grad`: so may gy.  `takes_rows`: bit i,
      * backward honours c->fusion for operand i.  `rectifies`: gx = gy where y > 0, else 0.
+     * `caps`: gx = 0 where x > top, else gy, for x >= 0.
      * `passes`: operands of y's shape get gy itself.  `gradient_sums`: this call's backward sums gy
      * and gy (y - mean) per channel: of which y, with which mean? */
     trit_status (*describe)(trit_call *c, bool *done);
     unsigned takes_pending, takes_rows;
     bool takes_pending_grad, rectifies, passes;
+    void (*caps)(const trit_call *c, float *top);
     bool (*gradient_sums)(const trit_call *c, const trit_tensor **y, const float **mean);
     /* Give the gradient of every wanted operand: either fill a tensor from trit_grad_new, or
      * hand on gy itself with trit_grad_pass.  Values are overwritten, the tape adds up. */

@@ -14,32 +14,41 @@
 /*
  * What a row is made from:
  *
- *   v = P [+ Q] [then max(v, 0)]
- *   P = (p - pm) pa + pb        or  pa p           where pm is NULL
+ *   v = P [+ Q] [then max(v, 0)] [then the nearest of some levels]
+ *   P = (p - pm) pa + pb        or  pa p           where pm is NULL,  p where pa is, too
  *   Q = (q - qm) qa + qb        or  q              where qm is NULL;  none where q is NULL
  *
  * Batch normalisation is the first form alone, a residual block's output has both parts and the
  * maximum, and batch normalisation's gradient is pa p + ((q - qm) qa + qb).
  */
 typedef struct {
+    float scale, step, low, top; /* round(scale min(max(v, low), top)) step; scale 0: as it is */
+} trit_levels;
+
+typedef struct {
     int64_t C;
     const float *p, *q;                       /* [pixels][C]             */
     const float *pm, *pa, *pb, *qm, *qa, *qb; /* [C]                     */
     bool relu;
+    trit_levels levels;
 } trit_make;
 
 /*
  * What happens to a finished row, in place, and what is summed of it, per channel:
  *
+ *   v = 0  where u > top                  where `capped`
  *   v += add                              where given
- *   v = 0  unless z > 0                   where z is given
- *   v = 0  unless (y - ym) ya + yb > 0    else, where ya is given
+ *   v = 0  unless u > 0
+ *       u = z                   where z is given
+ *       u = (y - ym) ya + yb    else, where ya is given; neither: all stay
  *   sums: v and v (y - ym) where y is given, else v and v^2
  */
 typedef struct {
     int64_t C;
     const float *add, *z, *y;  /* [pixels][C] */
     const float *ym, *ya, *yb; /* [C]         */
+    bool capped;
+    float top;
 } trit_take;
 
 /* dst[i] = row first + i of what `r` describes, i < count. */

@@ -29,6 +29,13 @@ void KERNEL(clamp_grad)(int64_t n, float lo, float hi, const float *x, const flo
     }
 }
 
+void KERNEL(range_grad)(int64_t n, float lo, float hi, const float *x, const float *gy, float *gx) {
+    for (int64_t i = 0; i < n; i++) {
+        float g = x[i] < lo ? 0.0f : gy[i];
+        gx[i] = x[i] > hi ? 0.0f : g;
+    }
+}
+
 void KERNEL(add)(int64_t n, const float *a, const float *b, float *y) {
     for (int64_t i = 0; i < n; i++) y[i] = a[i] + b[i];
 }

@@ -21,6 +21,8 @@ function bench.setup(parser)
   parser:option("--width", "times the usual channels (CIFAR ResNets)"):default("1"):convert(tonumber)
     :argname("FACTOR")
   parser:option("--quant", "none, tga, tga-joint, twn, ttq or wacv"):default("none"):argname("NAME")
+  parser:option("--act-bits", "bits of what goes into every layer but the first (DoReFa's levels in [0, 1])")
+    :convert(math.tointeger):argname("N")
   parser:option("--threads", "compute threads"):convert(math.tointeger):argname("N")
   parser:option("--rounds", "measured rounds"):default("9"):convert(math.tointeger):argname("N")
   parser:option("--seconds", "measured per candidate"):default("5"):convert(tonumber):argname("S")
@@ -43,6 +45,10 @@ local function model_of(trit, args)
       table.concat(known, ", ")))
   end
   if quant[1] then trit.quantize(net, { { ".*", trit.quant.create(quant[1]) } }) end
+  if args.act_bits then
+    local levels = trit.act.dorefa { bits = args.act_bits }
+    trit.quantize_activations(net, { { "^conv1%.", false }, { ".*", levels } })
+  end
   return net, quant[2]
 end
 
@@ -85,7 +91,7 @@ end
 
 -- Names of the profile -> families of the table; what is not here is elementwise work.
 local families = { conv2d = "convolution", batch_norm = "batch norm", linear = "linear", matmul = "linear",
-  cross_entropy = "loss", quantize = "quantizer", quantizer_scale = "quantizer" }
+  cross_entropy = "loss", apply_quantizer = "quantizer", quantizer_scale = "quantizer" }
 local passes = { f = "forward", d = "data gradient", w = "weight gradient", j = "both gradients",
   b = "backward" }
 
@@ -120,9 +126,10 @@ end
 
 local function print_report(r)
   local term = require "trit.term"
+  local what = r.quant == "none" and "float" or r.quant
+  if r.act_bits then what = ("%s, %d-bit activations"):format(what, r.act_bits) end
   print(("# train %s, batch %d, %dx%d, %s, %d thread%s; %s, %s, peak %.0f GFLOP/s"):format(r.model, r.batch,
-    r.size, r.size, r.quant == "none" and "float" or r.quant, r.threads, r.threads == 1 and "" or "s", r.cpu,
-    r.isa, r.peak_gflops))
+    r.size, r.size, what, r.threads, r.threads == 1 and "" or "s", r.cpu, r.isa, r.peak_gflops))
   local lines = {}
   for i, c in ipairs(r.results) do
     lines[i] = { c.name, ("%.1f"):format(c.median * 1e3), ("%.1f"):format(c.least * 1e3),
@@ -172,6 +179,7 @@ function bench.run(args)
   net:train()
   local families_ms, total = where_time_goes(core, step, 3)
   local r = { model = args.model, batch = args.batch, size = args.size, quant = args.quant,
+    act_bits = args.act_bits,
     threads = trit.threads(), cpu = core.cpu(), isa = core.isa(), version = core.version,
     peak_gflops = core.peak_gflops(0.3), residual = worst, losses = losses, results = rows,
     gflops = 3 * 2 * macs * args.batch / rows[1].median * 1e-9, families = sorted(families_ms),

@@ -13,6 +13,9 @@ allocator that keeps its memory (the script starts itself again with the environ
 weight pass on the same batch, thresholds clipped at 3 sigma, mu and sigma differentiable inside the
 scale, a straight-through estimator divided by the scale, threshold gradients clamped to 1e-3.
 
+--act-bits N quantizes what goes into every layer but the first to the 2^N levels of DoReFa-Net in [0, 1],
+with its straight-through gradient.
+
 Never needed to build or to test trit.  Needs torch 2.x in the Python that runs it.
 """
 
@@ -27,6 +30,7 @@ parser.add_argument("--model", default="resnet20", choices=["resnet20", "resnet1
 parser.add_argument("--batch", type=int, default=128)
 parser.add_argument("--threads", type=int, default=2)
 parser.add_argument("--quant", default="none", choices=["none", "tga", "twn"])
+parser.add_argument("--act-bits", type=int, default=0)
 parser.add_argument("--isa", default="best", choices=["best", "avx2"])
 parser.add_argument("--tuned", action="store_true")
 args = parser.parse_args()
@@ -61,8 +65,27 @@ class Ternarize(torch.autograd.Function):
         return g / ctx.saved_tensors[0], None, None, None
 
 
+class Levels(torch.autograd.Function):
+    """x in [0, 1] by the nearest of n + 1 levels; the gradient goes straight through inside."""
+
+    @staticmethod
+    def forward(ctx, x, n):
+        ctx.save_for_backward(x)
+        return torch.round(x.clamp(0, 1) * n) / n
+
+    @staticmethod
+    def backward(ctx, g):
+        x, = ctx.saved_tensors
+        return g * ((x >= 0) & (x <= 1)), None
+
+
 class Ternary:
-    """What a layer's weight becomes; mixed into Conv2d and Linear."""
+    """What a layer's weight and input become; mixed into Conv2d and Linear."""
+
+    quantizes_input = args.act_bits > 0
+
+    def input(self, x):
+        return Levels.apply(x, 2 ** args.act_bits - 1) if self.quantizes_input else x
 
     def prepare(self):
         if args.quant == "tga":
@@ -93,7 +116,7 @@ class Conv(nn.Conv2d, Ternary):
         self.prepare()
 
     def forward(self, x):
-        return F.conv2d(x, self.effective(), None, self.stride, self.padding)
+        return F.conv2d(self.input(x), self.effective(), None, self.stride, self.padding)
 
 
 class Dense(nn.Linear, Ternary):
@@ -102,7 +125,7 @@ class Dense(nn.Linear, Ternary):
         self.prepare()
 
     def forward(self, x):
-        return F.linear(x, self.effective(), self.bias)
+        return F.linear(self.input(x), self.effective(), self.bias)
 
 
 def relu(x):
@@ -132,6 +155,7 @@ class ResNet(nn.Module):
         super().__init__()
         widths, blocks = ((16, 32, 64), 3) if small else ((64, 128, 256, 512), 2)
         self.conv1 = Conv(3, widths[0], 3, 1, 1) if small else Conv(3, widths[0], 7, 2, 3)
+        self.conv1.quantizes_input = False
         self.bn1 = nn.BatchNorm2d(widths[0])
         self.pool = None if small else nn.MaxPool2d(3, 2, 1)
         layers, cin = [], widths[0]
