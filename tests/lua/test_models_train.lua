@@ -22,6 +22,10 @@ local small = { -- name -> options that make a step cheap
 
 local BATCH, STEPS, CLASSES, LR = 8, 6, 5, 0.01
 
+-- At 32x32 these end in single pixels, and batch norm over eight of them makes six steps at LR a matter of
+-- rounding: the first loss agrees between all paths to 1e-4, the third not to 1.
+local rates = { resnet50 = 0.002, resnext50_32x4d = 0.002 }
+
 local function batch(net)
   local labels = {}
   for i = 1, BATCH do labels[i] = (i - 1) % CLASSES + 1 end
@@ -31,11 +35,11 @@ end
 local function loss_of(logits, y) return trit.cross_entropy(logits, y, { label_smoothing = 0.1 }) end
 
 --- Losses of a few steps on one batch.
-local function train(net, method)
+local function train(net, method, lr)
   if method then trit.quantize(net, { { ".*", trit.quant.create(method) } }) end
   local thresholds = net:thresholds()
   local step = steps.new { model = net:train(), loss = loss_of,
-    optimizer = trit.optim.sgd(net:parameters(), { lr = LR, momentum = 0.9 }),
+    optimizer = trit.optim.sgd(net:parameters(), { lr = lr or LR, momentum = 0.9 }),
     threshold_optimizer = #thresholds > 0 and trit.optim.sgd(thresholds, { lr = 1e-4 }) or nil }
   local x, y = batch(net)
   local losses = {}
@@ -60,14 +64,14 @@ describe("networks", function()
   for name, options in pairs(small) do
     options.classes, options.seed = CLASSES, 3
     it(("train: %s"):format(name), function()
-      falls(name, train(trit.models.create(name, options)))
+      falls(name, train(trit.models.create(name, options), nil, rates[name]))
       collectgarbage()
     end)
   end
 
   for _, name in ipairs { "vgg7", "resnet110", "densenet_bc_40_12", "mobilenet_v2" } do
     it(("train with ternary weights: %s"):format(name), function()
-      falls(name, train(trit.models.create(name, small[name]), "tga"))
+      falls(name, train(trit.models.create(name, small[name]), "tga", rates[name]))
     end)
   end
 
