@@ -91,13 +91,17 @@ end
 function measure.finish() uv.run() end
 
 --- Add peers to a list of candidates, fields of `words` (threads, batch ...) in the place of "{threads}" ...
--- in their commands; one that does not name {threads} only when `first`.  The list, or nil and a sentence.
+-- in their commands; one that does not name {threads} only when `first`.  The list, or nil and a sentence:
+-- then every peer of the list is closed, for one left running would keep us from ending.
 function measure.add_peers(list, commands, words, first)
   for _, command in ipairs(commands) do
     if first or command:find("{threads}", 1, true) then
       local peer, why = measure.peer((command:gsub("{(%a+)}", words)))
-      if not peer then return nil, why end
-      peer.threads, peer.ready = words.threads, measure.with_threads(1)
+      if not peer then
+        measure.close_peers(list)
+        return nil, why
+      end
+      peer.threads, peer.ready = words.threads, words.threads and measure.with_threads(1)
       list[#list + 1] = peer
     end
   end

@@ -82,10 +82,10 @@ describe("trit bench", function()
 
   it("linear measures layers beside float32 and peers", function()
     local r = bench("linear --rows 96 --columns 128 --batch 3 --threads 1,2 --seconds 0.02 " .. PEER)
-    assert.equal(6, #r.results)
-    assert.equal("half with 2", r.results[6].name)
+    assert.equal(8, #r.results)
+    assert.equal("half with 2", r.results[8].name)
     for i, row in ipairs(r.results) do
-      assert.equal(i <= 3 and 1 or 2, row.threads)
+      assert.equal(i <= 4 and 1 or 2, row.threads)
       assert.is_true(row.residual <= 0.25)
       if row.bytes then check_limits(row) end
     end
@@ -106,6 +106,19 @@ describe("trit bench", function()
     assert.is_true(r.results[2].step_seconds > 0 and r.results[2].ratio > 0)
     assert.is_true(r.results[2].waiting >= 0 and r.results[2].waiting < 1)
     assert.is_true(bench("feed --model small --batch 32 --steps 2 --rounds 1 --cache 1e9").cached)
+  end)
+
+  it("ends with a sentence when a peer does not start or does not go on", function()
+    for _, peer in ipairs { "false", "echo one; read x; echo 0.1" } do
+      for _, name in ipairs { "train --model small --batch 4 --rounds 2", "linear --rows 32 --columns 32" } do
+        local pipe = io.popen(("'%s/trit' bench %s --seconds 0.02 --peer '%s' --peer '%s' 2>&1"):format(source, name,
+          "echo two; while read x; do echo 0.01; done", peer))
+        local said = pipe:read("a")
+        local _, how, code = pipe:close()
+        assert.is_truthy(said:find(("peer '%s' ended"):format(peer), 1, true), said)
+        assert.same({ "exit", 1 }, { how, code })
+      end
+    end
   end)
 
   it("names what it does not know", function()

@@ -67,10 +67,7 @@ local function candidates_of(trit, args, work, counts)
     trit.threads(threads)
     add_ours(list, trit, args, work, threads)
     local ok, why = measure.add_peers(list, args.peer, { threads = threads, batch = args.batch }, i == 1)
-    if not ok then
-      measure.close_peers(list) -- a peer left running would keep us from ending
-      error({ exit = 1, message = why })
-    end
+    if not ok then error({ exit = 1, message = why }) end
   end
   return list
 end

@@ -62,10 +62,7 @@ local function candidates_of(trit, args, work, counts)
     add_ours(list, trit, work, threads)
     local ok, why = measure.add_peers(list, args.peer, { threads = threads, batch = args.batch,
       rows = args.rows, columns = args.columns }, i == 1)
-    if not ok then
-      measure.close_peers(list)
-      error({ exit = 1, message = why })
-    end
+    if not ok then error({ exit = 1, message = why }) end
   end
   return list
 end

@@ -151,11 +151,8 @@ end
 local function candidates_of(args, step)
   local measure = require "trit.measure"
   local list = { { name = "trit", run = function() step() end } }
-  for _, command in ipairs(args.peer) do
-    local peer, why = measure.peer(command)
-    if not peer then error(why, 0) end
-    list[#list + 1] = peer
-  end
+  local ok, why = measure.add_peers(list, args.peer, {}, true)
+  if not ok then error({ exit = 1, message = why }) end
   return list
 end
 
@@ -168,10 +165,11 @@ function bench.run(args)
   if args.exact then core.conv_mode("exact") end
   local step, net = step_of(trit, args)
   local list = candidates_of(args, step)
-  local rows = measure.rounds(list, { rounds = args.rounds, seconds = args.seconds })
-  for i, c in ipairs(list) do rows[i].memory = measure.peak_memory(i > 1 and c.pid or nil) end
-  for i = 2, #list do list[i].close() end
-  measure.finish()
+  local ok, rows = pcall(measure.rounds, list, { rounds = args.rounds, seconds = args.seconds })
+  list[1].memory = measure.peak_memory()
+  measure.close_peers(list)
+  if not ok then error(rows, 0) end
+  for i, c in ipairs(list) do rows[i].memory = c.memory end
   local worst, losses = residual(trit, args) -- after the peak of memory was read
   local macs = 0
   local summary = trit.summary(net, { input = { 3, args.size, args.size } })
