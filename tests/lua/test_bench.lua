@@ -111,8 +111,8 @@ describe("trit bench", function()
   it("ends with a sentence when a peer does not start or does not go on", function()
     for _, peer in ipairs { "false", "echo one; read x; echo 0.1" } do
       for _, name in ipairs { "train --model small --batch 4 --rounds 2", "linear --rows 32 --columns 32" } do
-        local pipe = io.popen(("'%s/trit' bench %s --seconds 0.02 --peer '%s' --peer '%s' 2>&1"):format(source,
-          name, "echo two; while read x; do echo 0.01; done", peer))
+        local pipe = io.popen(("'%s/trit' bench %s --seconds 0.02 --peer '%s' --peer '%s' 2>&1"):format(
+          source, name, "echo two; while read x; do echo 0.01; done", peer))
         local said = pipe:read("a")
         local _, how, code = pipe:close()
         assert.is_truthy(said:find(("peer '%s' ended"):format(peer), 1, true), said)
