@@ -136,6 +136,41 @@ local function run_case(f, case)
   check_end(f, case, net)
 end
 
+-- Of this trajectory the third step, four images with an activation within rounding of 0, is a fork: whether
+-- a rectifier opens there decides the fifth loss by 1 %.  Which way the fast convolutions go changes with
+-- their order of summation, so the whole path is walked with exact ones, and the fast ones take each of its
+-- steps from where the exact ones stand.
+local FORKED = "train_resnet20.h5/000_float"
+
+local function copy_of(net)
+  local copy = {}
+  for key, t in pairs(net:state_dict()) do copy[key] = t:clone() end
+  return copy
+end
+
+local function each_step_alone(f, case)
+  local a = attributes(f, case)
+  local net, other = model(f, case, a):train(), model(f, case, a):train()
+  local step = steps.new { model = net, loss = function(z, y) return trit.cross_entropy(z, y) end,
+    optimizer = (optimizers(net, a)) }
+  local labels = f:read_numbers(case .. "/in/y")
+  for i = 1, a.steps do
+    local y = {}
+    for k = 1, a.batch do y[k] = labels[(i - 1) * a.batch + k] + 1 end
+    local x, t = batch(f, case, "x", nil, i), trit.tensor(y)
+    other:load_state_dict(copy_of(net))
+    local fast = trit.cross_entropy(other(x), t):item()
+    local old = trit.core.conv_mode("exact")
+    local exact = step(x, t)
+    trit.core.conv_mode(old)
+    local want = f:read_numbers(case .. "/out/loss")[i]
+    for _, loss in ipairs { fast, exact } do
+      assert.is_true(math.abs(loss - want) <= TOLERANCE.first_loss * want,
+        ("%s step %d: loss %.7g, expected %.7g"):format(case, i, loss, want))
+    end
+  end
+end
+
 for _, name in ipairs { "train_small.h5", "train_resnet8.h5", "train_resnet20.h5" } do
   describe("trajectories of " .. name, function()
     local f, why = golden.open(name)
@@ -144,7 +179,17 @@ for _, name in ipairs { "train_small.h5", "train_resnet8.h5", "train_resnet20.h5
       return
     end
     for _, case in ipairs(f:list("")) do
-      it("follows " .. case, function() run_case(f, case) end)
+      if name .. "/" .. case == FORKED then
+        it("follows " .. case .. " with exact convolutions", function()
+          local old = trit.core.conv_mode("exact")
+          local ok, message = pcall(run_case, f, case)
+          trit.core.conv_mode(old)
+          if not ok then error(message, 0) end
+        end)
+        it("takes the steps of " .. case .. " with fast ones", function() each_step_alone(f, case) end)
+      else
+        it("follows " .. case, function() run_case(f, case) end)
+      end
     end
   end)
 end
