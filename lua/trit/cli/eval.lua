@@ -7,8 +7,8 @@ function eval.setup(parser)
   parser:option("--data", "the set; its test images are used"):argname("SPEC")
   parser:option("--limit", "at most so many images"):convert(tonumber):argname("N")
   parser:option("--batch", "images at a time"):default("64"):convert(tonumber):argname("N")
-  parser:option("--bits", "of activations: 0 (float), 6, 7 or 8"):default("0"):convert(tonumber)
-    :argname("B")
+  parser:option("--bits", "of activations: 0 (float), 6, 7 or 8 (default: 8 if calibrated, else 0)")
+    :convert(tonumber):argname("B")
   parser:option("--threads", "compute threads"):convert(tonumber):argname("N")
   parser:flag("--json", "one JSON document")
 end
@@ -26,6 +26,7 @@ function eval.run(args)
     return nil, ("%s takes images of %d channels, %s has %d"):format(args.model, f.shape[1], args.data,
       data.shape[1])
   end
+  args.bits = args.bits or trit.infer.default_bits(f)
   local runner <close> = model:runner { bits = args.bits, batch = args.batch }
   local began = require("luv").hrtime()
   local r = trit.infer.evaluate(runner, data:test())

@@ -6,8 +6,8 @@ function predict.setup(parser)
   parser:argument("model", "packed model"):argname("MODEL")
   parser:argument("images", "picture files"):args("+"):argname("IMAGE")
   parser:option("--top", "so many classes per picture"):default("1"):convert(tonumber):argname("K")
-  parser:option("--bits", "of activations: 0 (float), 6, 7 or 8"):default("0"):convert(tonumber)
-    :argname("B")
+  parser:option("--bits", "of activations: 0 (float), 6, 7 or 8 (default: 8 if calibrated, else 0)")
+    :convert(tonumber):argname("B")
   parser:flag("--json", "one JSON document")
 end
 
@@ -37,7 +37,7 @@ function predict.run(args)
   local k = math.tointeger(args.top)
   if not k or k < 1 then return 2, "--top must be a whole number >= 1" end
   k = math.min(k, f.classes)
-  local runner <close> = model:runner { bits = args.bits }
+  local runner <close> = model:runner { bits = args.bits or require("trit.infer").default_bits(f) }
   local results, failed = {}, false
   for _, path in ipairs(args.images) do
     local x, message = model:picture(path)

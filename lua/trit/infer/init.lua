@@ -62,6 +62,10 @@ function infer.calibrate(model, count, archive, ...)
   return runner:calibrated(archive)
 end
 
+--- Bits of activations where nobody says: the fastest that cost at most 0.2 points of top-1 on every
+-- network measured (experiments/bench/README.md), which 7 do not; 0, the float path, without calibration.
+function infer.default_bits(facts) return facts.calibrated and 8 or 0 end
+
 --- Accuracy of a runner, as trit.evaluate.
 function infer.evaluate(runner, ...)
   return require("trit.train").score(function(x) return runner:run(x) end, ...)
