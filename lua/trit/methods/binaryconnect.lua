@@ -62,16 +62,9 @@ return setmetatable({
     weights = quant.binaryconnect {},
     published = { { set = "CIFAR-10", network = "VGG", degradation = -2.4, ends = "quantized",
       source = "authors' README (stochastic; FP unverified)" } } },
-  -- Tested with the latent weights, as the authors do; batch norm's statistics are those of drawn ones and
-  -- are estimated anew, for in a short training latent weights are far from -1 and 1.
   variant { name = "binaryconnect_stochastic",
     doc = "binary weights drawn at every step (Courbariaux et al. 2015)",
     weights = quant.binaryconnect { mode = "stochastic" },
-    finish = function(net, job, result)
-      require("trit.schemes").reestimate_bn(net, job.data)
-      local v = require("trit.train").evaluate(net, job.data:test())
-      return { top1 = v.top1, best_top1 = math.max(v.top1, result.best_top1) }
-    end,
     published = { { set = "CIFAR-10", network = "VGG", degradation = -2.4, ends = "quantized",
       source = "authors' README (FP unverified)" } } },
   variant { name = "bnn", doc = "binary weights and activations (Courbariaux et al. 2016)",
