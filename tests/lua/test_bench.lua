@@ -121,6 +121,22 @@ describe("trit bench", function()
     end
   end)
 
+  it("an error while a peer runs ends the command, not by a crash", function()
+    local path = os.tmpname()
+    local file = assert(io.open(path, "w"))
+    file:write([[local m = require "trit.measure"
+      m.peer "echo one; while read x; do echo 0.1; done"
+      m.peer "false"
+      error "stop here"]])
+    file:close()
+    local pipe = io.popen(("'%s/trit' lua '%s' 2>&1"):format(source, path))
+    local said = pipe:read("a")
+    local _, how, code = pipe:close()
+    os.remove(path)
+    assert.matches("stop here", said)
+    assert.same({ "exit", 1 }, { how, code })
+  end)
+
   it("names what it does not know", function()
     local pipe = io.popen(("'%s/trit' bench train --quant nothing 2>&1; echo status $?"):format(source))
     local text = pipe:read("a")

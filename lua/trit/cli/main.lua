@@ -155,6 +155,19 @@ local function main(words)
   return run(first, words)
 end
 
+-- An error in the middle of things leaves luv's handles open, and luv calls back into the Lua state while
+-- that is being closed, which crashes: whatever is left is closed first.
+local function close_handles()
+  local uv = package.loaded.luv
+  if not uv then return end
+  uv.walk(function(handle)
+    if not handle:is_closing() then handle:close() end
+  end)
+  uv.run()
+end
+
 local words = {}
 for i = 1, #arg do words[i] = arg[i] end
-os.exit(main(words), true)
+local status = main(words)
+close_handles()
+os.exit(status, true)
