@@ -8,11 +8,10 @@
 #include "bind.h"
 
 typedef struct {
-    lua_State *L; /* the main state: backward runs while a script's call is on it */
-    int ref;      /* { backward = f, saved = {...}, name = s } in the registry */
-    trit_tensor
-        *result; /* of the Lua forward; the caller's while forward runs, then ours if pinned */
-    bool pinned; /* a module drops what no call recorded: not the memory of y */
+    lua_State *L;        /* the main state: backward runs while a script's call is on it */
+    int ref;             /* { backward = f, saved = {...}, name = s } in the registry */
+    trit_tensor *result; /* of the Lua forward: the caller's, after forward ours if pinned */
+    bool pinned;         /* a module drops what no call recorded: not the memory of y */
     trit_op op;
 } lua_function;
 

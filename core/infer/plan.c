@@ -8,8 +8,6 @@
 
 #include "infer/runner.h"
 
-#define UNIT 64 /* bytes: no two values share a cache line */
-
 void trit_plan_lives(const trit_graph *g, trit_span *spans) {
     for (int64_t v = 0; v <= g->n; v++) {
         spans[v].first = v - 1;
@@ -26,8 +24,6 @@ static bool live_together(const trit_span *a, const trit_span *b) {
     return a->first <= b->last && b->first <= a->last;
 }
 
-static size_t units(size_t bytes) { return (bytes + UNIT - 1) / UNIT * UNIT; }
-
 /* Lowest offset for s among the `n` placed spans. */
 static size_t place(const trit_span *s, trit_span *const *placed, int64_t n) {
     size_t at = 0;
@@ -35,10 +31,10 @@ static size_t place(const trit_span *s, trit_span *const *placed, int64_t n) {
         moved = false;
         for (int64_t i = 0; i < n; i++) {
             const trit_span *p = placed[i];
-            if (!live_together(s, p) || p->offset >= at + units(s->bytes) ||
-                at >= p->offset + units(p->bytes))
+            if (!live_together(s, p) || p->offset >= at + whole_lines(s->bytes) ||
+                at >= p->offset + whole_lines(p->bytes))
                 continue;
-            at = p->offset + units(p->bytes);
+            at = p->offset + whole_lines(p->bytes);
             moved = true;
         }
     }
@@ -57,7 +53,7 @@ size_t trit_plan_spans(trit_span *spans, int64_t n) {
     if (!order) { /* still right: one after the other */
         for (int64_t i = 0; i < n; i++) {
             spans[i].offset = total;
-            total += units(spans[i].bytes);
+            total += whole_lines(spans[i].bytes);
         }
         return total;
     }
@@ -65,7 +61,7 @@ size_t trit_plan_spans(trit_span *spans, int64_t n) {
     qsort(order, (size_t)n, sizeof *order, larger_first);
     for (int64_t i = 0; i < n; i++) {
         order[i]->offset = place(order[i], order, i);
-        const size_t end = order[i]->offset + units(order[i]->bytes);
+        const size_t end = order[i]->offset + whole_lines(order[i]->bytes);
         total = end > total ? end : total;
     }
     free(order);

@@ -24,7 +24,6 @@
 #include "infer/runner.h"
 #include "infer/tables.h"
 #include "kernels/kernels.h"
-#include "trit/conv.h"
 
 #define FINISH_NUMBERS 16384 /* numbers of one unit of the pass after a convolution: 64 KiB */
 #define POOL_ROWS      8     /* of one unit */
@@ -67,8 +66,6 @@ typedef struct {
     int64_t unit; /* pixels of one unit */
 } job;
 
-static size_t line(size_t bytes) { return (bytes + 63) / 64 * 64; }
-
 /* Of one image. */
 static size_t value_bytes(const trit_graph *g, int64_t v) {
     const trit_node *d = v ? &g->nodes[v - 1] : NULL;
@@ -85,7 +82,7 @@ static void plan_images(trit_runner *r, state *s) {
     s->images = one > CACHED_VALUES ? 1 : CACHED_VALUES / one;
     if (s->images > r->batch) s->images = r->batch;
     for (int64_t v = 0; v <= g->n; v++) r->spans[v].bytes *= (size_t)s->images;
-    s->values_bytes = line(trit_plan_spans(r->spans, g->n + 1));
+    s->values_bytes = whole_lines(trit_plan_spans(r->spans, g->n + 1));
 }
 
 static void release(trit_runner *r) {
@@ -96,25 +93,6 @@ static void release(trit_runner *r) {
     free(s->nodes);
     free(s);
     r->state = NULL;
-}
-
-static trit_conv_geom geometry(const trit_node *d, int64_t images) {
-    return (trit_conv_geom){.N = images,
-                            .H = d->H,
-                            .W = d->W,
-                            .C = d->C,
-                            .K = d->K,
-                            .R = d->R,
-                            .S = d->S,
-                            .P = d->P,
-                            .Q = d->Q,
-                            .stride_h = d->stride_h,
-                            .stride_w = d->stride_w,
-                            .pad_h = d->pad_h,
-                            .pad_w = d->pad_w,
-                            .dil_h = d->dil_h,
-                            .dil_w = d->dil_w,
-                            .G = d->groups};
 }
 
 /*
@@ -129,7 +107,7 @@ static way choose(int64_t images, const trit_node *d) {
     if (!trit_table_fits(d)) return WAY_COLUMNS;
     if (mode == TRIT_CONV_EXACT) return WAY_TABLE;
     if (mode != TRIT_CONV_AUTO) return WAY_COLUMNS;
-    const trit_conv_geom g = geometry(d, images);
+    const trit_conv_geom g = trit_node_geometry(d, images);
     const bool winograd = !strcmp(trit_conv_algorithm(&g, 'f'), "winograd");
     return winograd && d->C * d->K <= CACHED_WEIGHTS ? WAY_COLUMNS : WAY_TABLE;
 }
@@ -153,8 +131,8 @@ static void plan_node(trit_runner *r, state *s, int64_t i) {
         unpacked = numbers;
     } else if (p->way == WAY_NUMBERS)
         weights = numbers;
-    r->weight_bytes += line(weights);
-    r->weighs[i] = line(weights);
+    r->weight_bytes += whole_lines(weights);
+    r->weighs[i] = whole_lines(weights);
     r->vector_bytes += vectors * sizeof(float);
     if (frame > s->frame_bytes) s->frame_bytes = frame;
     if (unpacked > s->unpacked_bytes) s->unpacked_bytes = unpacked;
@@ -169,7 +147,7 @@ static trit_status fill(trit_runner *r, state *s) {
         prepared *p = &s->nodes[i];
         if (p->way == WAY_TABLE) {
             TRIT_TRY(trit_table_pack(d, &p->table, w, v));
-            w += line(trit_table_code_bytes(&p->table));
+            w += whole_lines(trit_table_code_bytes(&p->table));
             v += trit_table_numbers(&p->table);
             continue;
         }
@@ -177,12 +155,12 @@ static trit_status fill(trit_runner *r, state *s) {
         for (int64_t k = 0; k < d->K; k++) *v++ = d->bias ? d->bias[k] : 0;
         if (p->way == WAY_COLUMNS) {
             trit_columns_pack(d, &p->columns, w, v);
-            w += line(trit_columns_code_bytes(d));
+            w += whole_lines(trit_columns_code_bytes(d));
             v += trit_columns_numbers(d);
         } else if (p->way == WAY_NUMBERS) {
             p->numbers = (float *)(void *)w;
             TRIT_TRY(trit_node_floats(d, p->numbers));
-            w += line((size_t)trit_node_weights(d) * sizeof *p->numbers);
+            w += whole_lines((size_t)trit_node_weights(d) * sizeof *p->numbers);
         }
     }
     return TRIT_OK;
@@ -205,7 +183,7 @@ static trit_status prepare(trit_runner *r) {
     for (int64_t i = 0; i < g->n; i++) plan_node(r, s, i);
     const int64_t groups = (r->batch + s->images - 1) / s->images;
     s->lanes = groups < trit_threads() ? groups : trit_threads();
-    s->lane_bytes = s->values_bytes + line(s->unpacked_bytes) + line(s->frame_bytes);
+    s->lane_bytes = s->values_bytes + whole_lines(s->unpacked_bytes) + whole_lines(s->frame_bytes);
     r->arena_bytes = (size_t)s->lanes * s->lane_bytes;
     if (!allocate(r, s)) return trit_fail_within(TRIT_ERR_MEM, "runner");
     TRIT_TRY(fill(r, s));
@@ -231,26 +209,28 @@ static void finish(job *j) {
     trit_parallel((j->rows + j->unit - 1) / j->unit, finish_unit, j);
 }
 
-/* POOL_ROWS rows of an image's results: the image begins where their first window does. */
+/* POOL_ROWS rows of an image's results. */
 static void pool_band(void *context, int64_t unit, int worker) {
     (void)worker;
     const job *j = context;
     const trit_node *d = j->d;
     const int64_t bands = (d->P + POOL_ROWS - 1) / POOL_ROWS, n = unit / bands;
-    const int64_t p = unit % bands * POOL_ROWS, top = p * d->stride_h - d->pad_h;
-    const int64_t first = top > 0 ? top : 0;
-    const trit_pool_geom g = {.H = d->H - first,
-                              .W = d->W,
-                              .C = d->C,
-                              .P = d->P - p < POOL_ROWS ? d->P - p : POOL_ROWS,
-                              .Q = d->Q,
-                              .R = d->R,
-                              .S = d->S,
-                              .stride_h = d->stride_h,
-                              .stride_w = d->stride_w,
-                              .pad_h = first - top,
-                              .pad_w = d->pad_w,
-                              .count_pad = d->count_pad};
+    const int64_t p = unit % bands * POOL_ROWS, left = d->P - p;
+    const trit_pool_geom whole = {.H = d->H,
+                                  .W = d->W,
+                                  .C = d->C,
+                                  .P = d->P,
+                                  .Q = d->Q,
+                                  .R = d->R,
+                                  .S = d->S,
+                                  .stride_h = d->stride_h,
+                                  .stride_w = d->stride_w,
+                                  .pad_h = d->pad_h,
+                                  .pad_w = d->pad_w,
+                                  .count_pad = d->count_pad};
+    int64_t first;
+    const trit_pool_geom g =
+        trit_pool_band(&whole, p, p + (left < POOL_ROWS ? left : POOL_ROWS), &first);
     const float *x = j->a + (n * d->H + first) * d->W * d->C;
     float *y = j->y + (n * d->P + p) * d->Q * d->K;
     if (d->kind == TRIT_NODE_MAX_POOL)
@@ -276,7 +256,7 @@ static lane lane_of(const trit_runner *r, int64_t i) {
     const state *s = r->state;
     uint8_t *values = r->arena + (size_t)i * s->lane_bytes, *unpacked = values + s->values_bytes;
     return (lane){values, (float *)(void *)unpacked,
-                  (float *)(void *)(unpacked + line(s->unpacked_bytes))};
+                  (float *)(void *)(unpacked + whole_lines(s->unpacked_bytes))};
 }
 
 static trit_status run_conv(const trit_runner *r, const lane *l, int64_t i, int64_t n, job *j) {
@@ -291,7 +271,7 @@ static trit_status run_conv(const trit_runner *r, const lane *l, int64_t i, int6
                            j->y + m * out);
         return TRIT_OK;
     }
-    const trit_conv_geom g = geometry(d, n);
+    const trit_conv_geom g = trit_node_geometry(d, n);
     if (p->way == WAY_COLUMNS) trit_columns_unpack(&p->columns, l->unpacked);
     const float *w = p->way == WAY_COLUMNS ? l->unpacked : p->numbers;
     TRIT_TRY(trit_conv_forward(&g, j->a, w, j->y, NULL));

@@ -36,6 +36,25 @@ static void row_floats(const trit_node *d, int64_t k, float *row) {
     }
 }
 
+trit_conv_geom trit_node_geometry(const trit_node *d, int64_t images) {
+    return (trit_conv_geom){.N = images,
+                            .H = d->H,
+                            .W = d->W,
+                            .C = d->C,
+                            .K = d->K,
+                            .R = d->R,
+                            .S = d->S,
+                            .P = d->P,
+                            .Q = d->Q,
+                            .stride_h = d->stride_h,
+                            .stride_w = d->stride_w,
+                            .pad_h = d->pad_h,
+                            .pad_w = d->pad_w,
+                            .dil_h = d->dil_h,
+                            .dil_w = d->dil_w,
+                            .G = d->groups};
+}
+
 trit_status trit_node_floats(const trit_node *d, float *w) {
     const int64_t len = row_length(d);
     float *row = malloc((size_t)len * sizeof *row);

@@ -8,6 +8,7 @@
 #define TRIT_INFER_RUNNER_H
 
 #include "infer/format.h"
+#include "trit/conv.h"
 
 /* Memory one value needs while nodes first .. last run, in 64-byte units of one arena. */
 typedef struct {
@@ -57,5 +58,11 @@ struct trit_runner {
 /* A value as it is made: its range is noted, its n numbers are copied to who watches. */
 void trit_runner_note(trit_runner *r, int64_t value, const float *x, int64_t n);
 double trit_now(void);
+
+/* Bytes of whole cache lines: what follows in a block begins on one. */
+static inline size_t whole_lines(size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+/* A convolution node as the float kernels see it. */
+trit_conv_geom trit_node_geometry(const trit_node *d, int64_t images);
 
 #endif

@@ -33,7 +33,6 @@ typedef struct {
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
-static size_t line(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
 /* ------------------------------------------------------------------------- frames */
 
@@ -235,7 +234,7 @@ trit_status trit_table_pack(const trit_node *d, trit_table_conv *c, uint8_t *cod
 /* ------------------------------------------------------------------------ running */
 
 size_t trit_table_scratch(const trit_table_conv *c) {
-    return line(sizeof(trit_table_tile)) +
+    return whole_lines(sizeof(trit_table_tile)) +
            (size_t)(TABLE_GROUPS * TABLE_ENTRIES + c->rows) * TABLE_PIXELS * sizeof(float);
 }
 
@@ -271,7 +270,7 @@ static void run_tile(const job *j, int64_t tile, int64_t k0, int64_t k1, int wor
     const int64_t first = tile * TABLE_PIXELS, rows = up(k1 - k0, TABLE_ROWS) * c->terms;
     const int64_t at = first * j->d->K + k0;
     trit_table_tile *t = trit_scratch(worker);
-    float *tables = (float *)(void *)((uint8_t *)t + line(sizeof *t));
+    float *tables = (float *)(void *)((uint8_t *)t + whole_lines(sizeof *t));
     float *sums = tables + TABLE_GROUPS * TABLE_ENTRIES * TABLE_PIXELS;
     const float *x = place_of(j, first);
     tile_of(j, first, t);

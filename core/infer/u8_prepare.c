@@ -13,13 +13,11 @@
 
 #include "infer/u8.h"
 
-#define UNIT        64      /* bytes: alignment of packed blocks */
 #define UNIT_MACS   8000000 /* multiply-adds of a unit of work: some 20 microseconds */
 #define LEAST_MACS  1000000 /* of a layer that is worth two units */
 #define MOST_STRIPS 64
 #define FEW_UNITS   4 /* with fewer strips than that, blocks are shared out */
 
-static size_t rounded(size_t n) { return (n + UNIT - 1) / UNIT * UNIT; }
 static bool computes(const trit_node *d) {
     return d->kind == TRIT_NODE_CONV || d->kind == TRIT_NODE_POINTWISE;
 }
@@ -60,7 +58,7 @@ static void describe_values(trit_runner *r, u8_state *s) {
     for (int64_t v = 0; v <= g->n; v++) {
         u8_value *q = &s->values[v];
         q->pitch = (q->W + 2 * q->pad_w) * q->C;
-        q->bytes = q->none ? 0 : rounded((size_t)((q->H + 2 * q->pad_h) * q->pitch) + SLACK);
+        q->bytes = q->none ? 0 : whole_lines((size_t)((q->H + 2 * q->pad_h) * q->pitch) + SLACK);
     }
 }
 
@@ -119,7 +117,7 @@ static void describe_dot(const trit_node *d, u8_conv *c) {
     c->sums = c->set->sums;
     c->block = c->set->block;
     c->wide = d->Q;
-    c->block_bytes = rounded((size_t)c->shape.groups * c->set->block_bytes);
+    c->block_bytes = whole_lines((size_t)c->shape.groups * c->set->block_bytes);
     c->blocks = (d->K + c->block - 1) / c->block;
     const int64_t rows = (c->set->pixels + d->Q - 1) / d->Q; /* of a band, at least */
     choose_units(d, c, rows);
@@ -148,7 +146,7 @@ static bool describe_wino(const trit_runner *r, const trit_node *d, u8_conv *c) 
     choose_units(d, c, c->wino->pairs / pairs);
     c->band = even(c->strip, c->wino->pairs / pairs);
     c->plane = u8_rows_read(d, c->strip) * c->shape.row_step;
-    c->block_bytes = rounded(c->wino->bytes(&(trit_wino_shape){c->shape, c->plane}));
+    c->block_bytes = whole_lines(c->wino->bytes(&(trit_wino_shape){c->shape, c->plane}));
     return true;
 }
 
@@ -183,8 +181,8 @@ static trit_status fill_offsets(const trit_node *d, const u8_value *a, u8_conv *
 
 static size_t packed_bytes(const trit_node *d, const u8_conv *c) {
     if (c->blocks) return (size_t)(c->planes * c->blocks) * c->block_bytes;
-    if (c->way == U8_GROUPED) return rounded((size_t)(c->planes * d->K * row_length(d)));
-    return rounded((size_t)(d->K * row_length(d)) * sizeof(float));
+    if (c->way == U8_GROUPED) return whole_lines((size_t)(c->planes * d->K * row_length(d)));
+    return whole_lines((size_t)(d->K * row_length(d)) * sizeof(float));
 }
 
 /* One plane of node i: packed weights, scales, and what zero_in takes from the bias. */
@@ -247,19 +245,19 @@ static trit_status fill_node(trit_runner *r, u8_state *s, int64_t i, double *bia
 
 /* ------------------------------------------------------------------- memory */
 
-static size_t ints(int64_t n) { return rounded((size_t)n * sizeof(int32_t)); }
+static size_t ints(int64_t n) { return whole_lines((size_t)n * sizeof(int32_t)); }
 
 /* Bytes of a worker's scratch for node i: sums, partial sums, what the set wants. */
 static size_t scratch_of(const trit_node *d, const u8_conv *c) {
     if (!c->blocks)
-        return 2 * ints(d->Q * d->K) + 2 * ints(d->K) + rounded((size_t)(d->R * d->S) * 8);
+        return 2 * ints(d->Q * d->K) + 2 * ints(d->K) + whole_lines((size_t)(d->R * d->S) * 8);
     const int64_t columns = u8_columns_read(d);
     size_t bytes = 2 * ints(c->band * c->wide * c->block);
-    bytes += rounded(c->wino ? c->wino->scratch : c->set->scratch);
+    bytes += whole_lines(c->wino ? c->wino->scratch : c->set->scratch);
     if (c->sums)
         bytes +=
             ints(c->strip * c->wide) + ints(u8_rows_read(d, c->strip) * columns) + ints(columns);
-    if (c->wino) bytes += rounded((size_t)(WINO_PLANES * c->plane) + SLACK);
+    if (c->wino) bytes += whole_lines((size_t)(WINO_PLANES * c->plane) + SLACK);
     return bytes;
 }
 

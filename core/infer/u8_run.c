@@ -9,7 +9,6 @@
 #include "infer/spread.h"
 #include "infer/u8.h"
 #include "kernels/kernels.h"
-#include "trit/conv.h"
 
 typedef struct {
     const trit_runner *r;
@@ -24,12 +23,10 @@ typedef struct {
     trit_requant t;
 } job;
 
-static size_t rounded(size_t n) { return (n + 63) / 64 * 64; }
-
 /* Piece by piece of a worker's scratch. */
 static void *take(uint8_t **from, size_t bytes) {
     void *p = *from;
-    *from += rounded(bytes);
+    *from += whole_lines(bytes);
     return p;
 }
 
@@ -264,22 +261,7 @@ static trit_status run_float(job *j, int64_t images) {
     const trit_node *d = j->d;
     float *x = (float *)(void *)(j->r->arena + j->r->spans[j->r->graph->n + 1 + j->i].offset);
     float *y = x + images * d->C * d->H * d->W;
-    const trit_conv_geom g = {.N = images,
-                              .H = d->H,
-                              .W = d->W,
-                              .C = d->C,
-                              .K = d->K,
-                              .R = d->R,
-                              .S = d->S,
-                              .P = d->P,
-                              .Q = d->Q,
-                              .stride_h = d->stride_h,
-                              .stride_w = d->stride_w,
-                              .pad_h = d->pad_h,
-                              .pad_w = d->pad_w,
-                              .dil_h = d->dil_h,
-                              .dil_w = d->dil_w,
-                              .G = d->groups};
+    const trit_conv_geom g = trit_node_geometry(d, images);
     trit_parallel(images, restore_image, j);
     TRIT_TRY(trit_conv_forward(&g, x, j->c->weights, y, NULL));
     TRIT_TRY(trit_scratch_reserve(j->s->scratch));

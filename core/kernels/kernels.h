@@ -16,6 +16,9 @@ typedef struct {
     bool count_pad; /* average: divide by R*S instead of the positions that exist */
 } trit_pool_geom;
 
+/* Output rows [p0, p1) of an image as a pooling of its own, of input rows from *h0. */
+trit_pool_geom trit_pool_band(const trit_pool_geom *g, int64_t p0, int64_t p1, int64_t *h0);
+
 typedef struct {
 #define K(name, parameters) void(*name) parameters;
 #include "kernels/kernels.def"

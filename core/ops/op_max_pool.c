@@ -41,24 +41,13 @@ static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* ------------------------------------------------------------------------ forward */
 
-/* Output rows [p0, p1) of an image as a pooling of its own, of input rows from h0. */
-static trit_pool_geom band_geometry(const trit_pool_geom *g, int64_t p0, int64_t p1, int64_t *h0) {
-    trit_pool_geom band = *g;
-    const int64_t top = p0 * g->stride_h - g->pad_h;
-    *h0 = top > 0 ? top : 0;
-    band.pad_h = *h0 - top;
-    band.H = least(g->H, (p1 - 1) * g->stride_h - g->pad_h + g->R) - *h0;
-    band.P = p1 - p0;
-    return band;
-}
-
 static void forward_band(void *context, int64_t unit, int worker) {
     const max_job *j = context;
     const trit_pool_geom *g = &j->g;
     const int64_t n = unit / j->bands, p0 = unit % j->bands * j->rows;
     const int64_t at = (n * g->P + p0) * g->Q * g->C;
     int64_t h0;
-    const trit_pool_geom band = band_geometry(g, p0, least(p0 + j->rows, g->P), &h0);
+    const trit_pool_geom band = trit_pool_band(g, p0, least(p0 + j->rows, g->P), &h0);
     const float *x = j->x + (n * g->H + h0) * g->W * g->C;
     if (j->made) {
         float *room = trit_scratch(worker);

@@ -36,8 +36,8 @@ trit_status trit_pool_infer(const trit_call *c, trit_shape *out);
 /* Run `body` once per image, in parallel; body may use everything here. */
 typedef struct trit_pool_job {
     trit_pool_geom g;
-    const float *x, *y, *gy; /* whole batches */
-    float *out;              /* y or gx */
+    const float *x, *gy; /* whole batches */
+    float *out;          /* y or gx */
     void (*body)(const struct trit_pool_job *j, int64_t n);
 } trit_pool_job;
 void trit_pool_images(trit_pool_job *j, int64_t N);

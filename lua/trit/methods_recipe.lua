@@ -6,8 +6,8 @@
 --
 -- Fields: method, a name or a list of variants, the first being the default; `params`, rows of options of its
 -- own, which the job gets too; any option below, as its default; and what takes the place of the method's:
--- weights, activations (functions of the options), prepare (false: none).  Float weights to start from are
--- --from's, or those of --pretrain epochs.  A method that scales the rate for stages of its own says
+-- weights, activations (functions of the options).  Float weights to start from are --from's, or those of
+-- --pretrain epochs.  A method that scales the rate for stages of its own says
 -- staged = true; for the others lr is what the source says.
 
 local core = require "trit.core"
@@ -42,8 +42,7 @@ local extra = { -- only where a recipe gives them
   eps = { 1e-8, min = 0, doc = "of Adam" },
   decay_epochs = { 1, min = 0, doc = "epochs with weight decay" },
 }
-local own = { method = true, params = true, weights = true, activations = true, prepare = true,
-  staged = true }
+local own = { method = true, params = true, weights = true, activations = true, staged = true }
 
 local function with_default(row, value)
   local new = {}
@@ -102,7 +101,6 @@ local function described(d, spec, p)
   for _, k in ipairs { "weights", "activations" } do
     if spec[k] then new[k] = spec[k](p) end
   end
-  if spec.prepare ~= nil then new.prepare = spec.prepare or nil end
   new.start, new.ends, new.lr, new.optimizer = p.start, p.ends, 1, nil
   if spec.lr_th then new.lr_th = p.lr_th end
   if p.loss ~= "cross_entropy" then

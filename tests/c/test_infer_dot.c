@@ -150,7 +150,6 @@ typedef struct {
     float part[N + 8], floats[N + 8], restored[N + 8];
     int32_t sums[N + 8], depth[N + 8], pixel[N + 8];
     uint8_t quantized[N + 8];
-    float largest;
 } results;
 
 static void all_kernels(const trit_finish_table *f, results *o) {
@@ -180,7 +179,6 @@ static void all_kernels(const trit_finish_table *f, results *o) {
     f->requant(&t, 1, acc, NULL, q, o->bytes + 2 * LD);
     f->floats(&t, PIXELS, acc, o->part, q, o->floats);
     f->quantize(N, x, 41.7f, 101, 127, o->quantized);
-    f->largest(N - 3, x, &o->largest);
     f->restore(N, q, 0.173f, 77, o->restored);
     f->max_bytes(3, offset, ROWS, q, o->max);
     f->sum_bytes(3, offset, ROWS, q, o->sums);

@@ -54,4 +54,10 @@ function golden.error(got, want, scale)
   return worst / (scale or largest)
 end
 
+--- Assert that `got` is within `tolerance` of what the file holds at `path`.
+function golden.check(f, path, got, tolerance, scale)
+  local e = golden.error(got, f:read_numbers(path), scale)
+  assert(e <= tolerance, ("%s is off by %.2g"):format(path, e))
+end
+
 return golden

@@ -6,10 +6,7 @@ local golden = require "tests.lua.golden"
 -- golden README: scalars 1e-6, gradients 1e-5
 local SCALAR, GRADIENT = 1e-6, 1e-5
 
-local function check(f, path, got, tolerance)
-  local e = golden.error(got, f:read_numbers(path))
-  assert.is_true(e <= tolerance, ("%s is off by %.2g"):format(path, e))
-end
+local check = golden.check
 
 local function fails(fragment, f, ...)
   local ok, message = pcall(f, ...)

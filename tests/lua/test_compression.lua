@@ -3,20 +3,10 @@
 local trit = require "trit"
 local golden = require "tests.lua.golden"
 local lfs = require "lfs"
-local uv = require "luv"
+local scratch = require "tests.lua.scratch"
 
-local dir = assert(uv.fs_mkdtemp((os.getenv("TMPDIR") or "/tmp") .. "/trit-compression-XXXXXX"))
-uv.os_setenv("TRIT_CACHE", dir .. "/cache")
+local dir = scratch.dir "compression"
 local SPEC = "shapes10:train=96,test=32,size=16"
-
-local function remove(path)
-  if lfs.symlinkattributes(path, "mode") == "directory" then
-    for name in lfs.dir(path) do
-      if name ~= "." and name ~= ".." then remove(path .. "/" .. name) end
-    end
-  end
-  os.remove(path)
-end
 
 describe("compression", function()
   local f, why = golden.open("quant_zoo.h5")
@@ -25,10 +15,7 @@ describe("compression", function()
     return
   end
   local channels, linear, huffman = require "trit.channels", require "trit.linear", require "trit.huffman"
-  local function check(path, got, tolerance)
-    local e = golden.error(got, f:read_numbers(path))
-    assert.is_true(e <= tolerance, ("%s is off by %.2g"):format(path, e))
-  end
+  local function check(path, got, tolerance) golden.check(f, path, got, tolerance) end
   local function weights(path)
     local t = f:read(path)
     return trit.zeros(t:shape(), { layout = "hwio" }):copy(t):requires_grad(true)
@@ -147,7 +134,7 @@ describe("deep compression's file", function()
 end)
 
 describe("choosing channels", function()
-  teardown(function() remove(dir) end)
+  teardown(function() scratch.remove(dir) end)
   local d = trit.data.open(SPEC, { batch = 32, seed = 1 })
   local x, y = require("trit.channels").batch(d, 8)
 

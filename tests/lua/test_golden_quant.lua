@@ -15,9 +15,7 @@ local function weights(f, case, layout)
 end
 
 local function check(f, case, name, got, tolerance, scale)
-  local path = ("%s/out/%s"):format(case, name)
-  local e = golden.error(got, f:read_numbers(path), scale)
-  assert.is_true(e <= tolerance, ("%s is off by %.2g"):format(path, e))
+  golden.check(f, ("%s/out/%s"):format(case, name), got, tolerance, scale)
 end
 
 -- Magnitude against which a gradient that is a cancelled sum is judged: the sum of its terms' magnitudes.

@@ -11,10 +11,7 @@ local function weights(f, path, layout)
   return trit.zeros(t:shape(), { layout = layout }):copy(t):requires_grad(true)
 end
 
-local function check(f, path, got, tolerance, scale)
-  local e = golden.error(got, f:read_numbers(path), scale)
-  assert.is_true(e <= tolerance, ("%s is off by %.2g"):format(path, e))
-end
+local check = golden.check
 
 -- Forward, backward, and what every case has.
 local function finish(f, case, q, w)

@@ -2,11 +2,9 @@
 -- trit.methods and trit.schemes: methods train by name, schedules follow the progress, state survives.
 local trit = require "trit"
 local golden = require "tests.lua.golden"
-local lfs = require "lfs"
-local uv = require "luv"
+local scratch = require "tests.lua.scratch"
 
-local dir = assert(uv.fs_mkdtemp((os.getenv("TMPDIR") or "/tmp") .. "/trit-methods-XXXXXX"))
-uv.os_setenv("TRIT_CACHE", dir .. "/cache")
+local dir = scratch.dir "methods"
 local SPEC = "shapes10:train=96,test=32,size=16"
 
 local function data() return trit.data.open(SPEC, { batch = 32, seed = 1 }) end
@@ -17,20 +15,11 @@ local function fails(fragment, f, ...)
   assert.is_truthy(tostring(message):find(fragment, 1, true), tostring(message))
 end
 
-local function remove(path)
-  if lfs.symlinkattributes(path, "mode") == "directory" then
-    for name in lfs.dir(path) do
-      if name ~= "." and name ~= ".." then remove(path .. "/" .. name) end
-    end
-  end
-  os.remove(path)
-end
-
 local function net() return trit.models.small { classes = 10, seed = 1 } end
 
-describe("trit.methods", function()
-  teardown(function() remove(dir) end)
+teardown(function() scratch.remove(dir) end)
 
+describe("trit.methods", function()
   for _, name in ipairs(trit.methods.list()) do
     it("trains " .. name, function()
       local result = trit.methods.train(name, { model = net, data = data(), epochs = 2, pretrain = 1,
@@ -111,10 +100,7 @@ describe("the methods' own steps", function()
     pending(why)
     return
   end
-  local function check(path, got, tolerance)
-    local e = golden.error(got, f:read_numbers(path))
-    assert.is_true(e <= tolerance, ("%s is off by %.2g"):format(path, e))
-  end
+  local function check(path, got, tolerance) golden.check(f, path, got, tolerance) end
   local zoo = {}
 
   function zoo.binaryconnect_step(case)

@@ -71,7 +71,7 @@ describe("networks", function()
 
   for _, name in ipairs { "vgg7", "resnet110", "densenet_bc_40_12", "mobilenet_v2" } do
     it(("train with ternary weights: %s"):format(name), function()
-      falls(name, train(trit.models.create(name, small[name]), "tga", rates[name]))
+      falls(name, train(trit.models.create(name, small[name]), "tga"))
     end)
   end
 

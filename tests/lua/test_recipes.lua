@@ -5,24 +5,14 @@ local context = require "trit.context"
 local recipe = require "trit.methods_recipe"
 local json = require "trit.json"
 local lfs = require "lfs"
-local uv = require "luv"
+local scratch = require "tests.lua.scratch"
 
-local dir = assert(uv.fs_mkdtemp((os.getenv("TMPDIR") or "/tmp") .. "/trit-recipes-XXXXXX"))
-uv.os_setenv("TRIT_CACHE", dir .. "/cache")
+local dir = scratch.dir "recipes"
 
 local HERE = "experiments/methods/recipes"
 local NETWORK = { -- small ones of the same kind, where the recipe's own is large
   resnet18 = "resnet8", resnet56 = "resnet8", resnet20 = "resnet8", alexnet_bn = "vgg_small",
   vgg7 = "vgg_small", vgg9 = "vgg_small", lenet5 = "lenet5" }
-
-local function remove(path)
-  if lfs.symlinkattributes(path, "mode") == "directory" then
-    for name in lfs.dir(path) do
-      if name ~= "." and name ~= ".." then remove(path .. "/" .. name) end
-    end
-  end
-  os.remove(path)
-end
 
 -- Run a recipe as `trit run` does; returns the result it left, its declared options, its directory.
 local function run(name, given)
@@ -49,12 +39,12 @@ local function smoke(name, more)
   return run(name, given)
 end
 
-describe("experiments/methods/recipes", function()
-  teardown(function()
-    for k in pairs(context) do context[k] = nil end
-    remove(dir)
-  end)
+teardown(function()
+  for k in pairs(context) do context[k] = nil end
+  scratch.remove(dir)
+end)
 
+describe("experiments/methods/recipes", function()
   local files = {}
   for file in lfs.dir(HERE) do files[#files + 1] = file:match("^([%w_]+)%.lua$") end
   table.sort(files)

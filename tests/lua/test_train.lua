@@ -1,11 +1,9 @@
 -- tier: fast
 -- The training loop: what it returns, what it leaves, and how it fails.
 local trit = require "trit"
-local uv = require "luv"
-local lfs = require "lfs"
+local scratch = require "tests.lua.scratch"
 
-local dir = assert(uv.fs_mkdtemp((os.getenv("TMPDIR") or "/tmp") .. "/trit-train-XXXXXX"))
-uv.os_setenv("TRIT_CACHE", dir .. "/cache")
+local dir = scratch.dir "train"
 
 local SPEC = "shapes10:train=160,test=40,size=16"
 
@@ -25,17 +23,7 @@ local function status(path)
 end
 
 describe("trit.train", function()
-  teardown(function()
-    local function remove(path)
-      if lfs.symlinkattributes(path, "mode") == "directory" then
-        for name in lfs.dir(path) do
-          if name ~= "." and name ~= ".." then remove(path .. "/" .. name) end
-        end
-      end
-      os.remove(path)
-    end
-    remove(dir)
-  end)
+  teardown(function() scratch.remove(dir) end)
 
   it("returns what it measured and leaves a complete run file", function()
     local net, o = options { method = "tga", out = dir .. "/run" }

@@ -1,21 +1,10 @@
 -- tier: fast
 -- Trainings that go wrong, accumulate, or freeze a part: what is left, said and recorded.
 local trit = require "trit"
-local lfs = require "lfs"
 local steps = require "trit.steps"
-local uv = require "luv"
+local scratch = require "tests.lua.scratch"
 
-local dir = assert(uv.fs_mkdtemp((os.getenv("TMPDIR") or "/tmp") .. "/trit-faults-XXXXXX"))
-uv.os_setenv("TRIT_CACHE", dir .. "/cache")
-
-local function remove(path)
-  if lfs.symlinkattributes(path, "mode") == "directory" then
-    for name in lfs.dir(path) do
-      if name ~= "." and name ~= ".." then remove(path .. "/" .. name) end
-    end
-  end
-  os.remove(path)
-end
+local dir = scratch.dir "faults"
 
 -- Options of a training of `small` for one epoch of two batches.
 local function options(quantizer, more)
@@ -233,4 +222,4 @@ describe("trit.train refuses", function()
   end)
 end)
 
-teardown(function() remove(dir) end)
+teardown(function() scratch.remove(dir) end)

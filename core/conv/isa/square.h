@@ -27,9 +27,7 @@ INLINE void stage(vec rows[LANES], const int bit) {
     UNROLL for (int i = 0; i < LANES; i++) if (!(i & bit)) exchange(&rows[i], &rows[i + bit], bit);
 }
 
-INLINE void transpose_square(const float *from, int64_t ld_from, float *to, int64_t ld_to) {
-    vec rows[LANES];
-    UNROLL for (int i = 0; i < LANES; i++) rows[i] = load(from + i * ld_from);
+INLINE void transpose_lanes(vec rows[LANES]) {
     stage(rows, 1);
     stage(rows, 2);
 #if LANES >= 8
@@ -38,6 +36,12 @@ INLINE void transpose_square(const float *from, int64_t ld_from, float *to, int6
 #if LANES == 16
     stage(rows, 8);
 #endif
+}
+
+INLINE void transpose_square(const float *from, int64_t ld_from, float *to, int64_t ld_to) {
+    vec rows[LANES];
+    UNROLL for (int i = 0; i < LANES; i++) rows[i] = load(from + i * ld_from);
+    transpose_lanes(rows);
     UNROLL for (int i = 0; i < LANES; i++) store(to + i * ld_to, rows[i]);
 }
 

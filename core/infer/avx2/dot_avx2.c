@@ -11,25 +11,13 @@
  * a pair adds at most 2 x 8 x 255 = 4080, so 8 groups fit.
  */
 #include "infer/avx2/tile_avx2.h"
+#include "infer/dot.h"
 
 #define CHUNK  64  /* groups */
 #define FEW    2   /* pixels that are not worth expanding for */
 #define PIXELS 256 /* acc of a call: 32 KiB */
 #define FLUSH  8   /* groups whose scaled 16-bit sums cannot overflow */
 #define K_MAX  (INT64_C(1) << 22)
-
-/* n groups -> [group][field][8 rows][4 k] signed bytes. */
-static void expand(const uint8_t *w, int64_t n, int8_t *s) {
-    const __m256i three = _mm256_set1_epi8(3), one = _mm256_set1_epi8(1);
-    for (int64_t g = 0; g < n; g++, w += ROWS, s += 4 * ROWS) {
-        __m256i x = _mm256_loadu_si256((const __m256i *)(const void *)w);
-        for (int f = 0; f < 4; f++) {
-            const __m256i code = _mm256_and_si256(x, three);
-            _mm256_store_si256((__m256i *)(void *)(s + f * ROWS), _mm256_sub_epi8(code, one));
-            x = _mm256_srli_epi16(x, 2);
-        }
-    }
-}
 
 static void chunk(const trit_dot_shape *s, const int8_t *w, const uint8_t *x, int64_t width,
                   int64_t height, int64_t g0, int64_t n, int32_t *acc) {
@@ -60,7 +48,7 @@ static void single(const trit_dot_shape *s, const uint8_t *w, const uint8_t *x, 
             const __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)w);
             const __m256i v4 = _mm256_srli_epi16(v, 4);
             const __m256i q = broadcast(x + s->offset[g]);
-            _mm_prefetch((const char *)w + 4096, _MM_HINT_T0);
+            _mm_prefetch((const char *)w + PREFETCH, _MM_HINT_T0);
             a = _mm256_add_epi16(a, _mm256_maddubs_epi16(q, _mm256_and_si256(v, low)));
             b = _mm256_add_epi16(b, _mm256_maddubs_epi16(q, _mm256_and_si256(v, high)));
             c = _mm256_add_epi16(c, _mm256_maddubs_epi16(q, _mm256_and_si256(v4, low)));

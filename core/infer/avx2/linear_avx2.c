@@ -9,19 +9,14 @@
  * (u8) times w (s8); tiles of 3 vectors x 32 rows keep 12 sums in registers.  A pair adds at most
  * 2 x 255, so 64 groups fit; 128 times the sum of w is taken off at the end.
  */
-#include <immintrin.h>
-
+#include "infer/avx2/tile_avx2.h"
 #include "infer/linear_set.h"
 
-#define ROWS     32
-#define FEW      6  /* vectors that are not worth expanding for */
-#define FLUSH    16 /* groups whose scaled 16-bit sums cannot overflow */
-#define CHUNK    64 /* groups, expanded */
-#define TILE     3  /* vectors */
-#define K_MAX    65536
-#define PREFETCH 4096 /* bytes ahead */
-#define INLINE   static inline __attribute__((always_inline))
-#define UNROLL   _Pragma("GCC unroll 4")
+#define FEW    6  /* vectors that are not worth expanding for */
+#define FLUSH  16 /* groups whose scaled 16-bit sums cannot overflow */
+#define CHUNK  64 /* groups, expanded */
+#define K_MAX  65536
+#define UNROLL _Pragma("GCC unroll 4")
 
 typedef int32_t four __attribute__((may_alias, aligned(1)));
 
@@ -75,30 +70,6 @@ static void one_vector(const trit_linear_job *j, int64_t block, int64_t c) {
 }
 
 /* ------------------------------------------------------------------- more vectors */
-
-/* n groups -> [group][field][8 rows][4 k] signed bytes. */
-static void expand(const uint8_t *w, int64_t n, int8_t *to) {
-    const __m256i three = _mm256_set1_epi8(3), one = _mm256_set1_epi8(1);
-    for (int64_t g = 0; g < n; g++, w += ROWS, to += 4 * ROWS) {
-        __m256i x = _mm256_loadu_si256((const __m256i *)(const void *)w);
-        _mm_prefetch((const char *)w + PREFETCH, _MM_HINT_T0);
-        UNROLL for (int f = 0; f < 4; f++) {
-            const __m256i v = _mm256_sub_epi8(_mm256_and_si256(x, three), one);
-            _mm256_store_si256((__m256i *)(void *)(to + f * ROWS), v);
-            x = _mm256_srli_epi16(x, 2);
-        }
-    }
-}
-
-/* sum += pairs of b times the 32 weights at w.  Written as instructions: 12 sums, 3 broadcasts and
- * this temporary are all 16 registers, and gcc 12 spills when it may keep weights in one, too. */
-INLINE void add_pairs(__m256i *sum, __m256i b, const int8_t *w) {
-    __m256i t;
-    __asm__("vpmaddubsw %[w], %[b], %[t]\n\t"
-            "vpaddw %[t], %[sum], %[sum]"
-            : [sum] "+x"(*sum), [t] "=&x"(t)
-            : [b] "x"(b), [w] "m"(*(const __m256i *)(const void *)w));
-}
 
 /* `nn` vectors over one chunk of n groups; the sums go (first) or are added to acc [nn][32]. */
 INLINE void tile(const int8_t *w, const uint8_t *u, int64_t pitch, int64_t n, int32_t *acc,

@@ -6,6 +6,7 @@
  * 2^15, as in dot_avx2.c.
  */
 #include "infer/avx2/tile_avx2.h"
+#include "infer/dot.h"
 
 #define NARROW 16 /* rows */
 #define SIX    6  /* pixels */

@@ -6,13 +6,14 @@
 #define TRIT_INFER_TILE_AVX2_H
 
 #include <immintrin.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 
-#include "infer/dot.h"
-
-#define ROWS   32
-#define TILE   3 /* pixels */
-#define INLINE static inline __attribute__((always_inline))
+#define ROWS     32
+#define TILE     3    /* pixels, or vectors */
+#define PREFETCH 4096 /* bytes ahead */
+#define INLINE   static inline __attribute__((always_inline))
 
 INLINE __m256i broadcast(const uint8_t *q) {
     int32_t four;
@@ -20,14 +21,29 @@ INLINE __m256i broadcast(const uint8_t *q) {
     return _mm256_set1_epi32(four);
 }
 
+/* n groups of packed weights -> [group][field][8 rows][4 k] signed bytes. */
+static inline void expand(const uint8_t *w, int64_t n, int8_t *s) {
+    const __m256i three = _mm256_set1_epi8(3), one = _mm256_set1_epi8(1);
+    for (int64_t g = 0; g < n; g++, w += ROWS, s += 4 * ROWS) {
+        __m256i x = _mm256_loadu_si256((const __m256i *)(const void *)w);
+        _mm_prefetch((const char *)w + PREFETCH, _MM_HINT_T0);
+#pragma GCC unroll 4
+        for (int f = 0; f < 4; f++) {
+            const __m256i v = _mm256_sub_epi8(_mm256_and_si256(x, three), one);
+            _mm256_store_si256((__m256i *)(void *)(s + f * ROWS), v);
+            x = _mm256_srli_epi16(x, 2);
+        }
+    }
+}
+
 /* sum += pairs of b times the 32 weights at w.  Written as instructions: 12 sums, 3 broadcasts and
  * this temporary are all 16 registers, and gcc 12 spills when it may keep weights in one, too. */
 INLINE void add_pairs(__m256i *sum, __m256i b, const int8_t *w) {
     __m256i t;
-    __asm__ volatile("vpmaddubsw %[w], %[b], %[t]\n\t"
-                     "vpaddw %[t], %[sum], %[sum]"
-                     : [sum] "+x"(*sum), [t] "=&x"(t)
-                     : [b] "x"(b), [w] "m"(*(const __m256i *)(const void *)w));
+    __asm__("vpmaddubsw %[w], %[b], %[t]\n\t"
+            "vpaddw %[t], %[sum], %[sum]"
+            : [sum] "+x"(*sum), [t] "=&x"(t)
+            : [b] "x"(b), [w] "m"(*(const __m256i *)(const void *)w));
 }
 
 /* `nn` pixels over n groups; the sums go (first) to or are added to acc. */

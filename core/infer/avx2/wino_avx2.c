@@ -16,16 +16,6 @@ INLINE void store_signed(int8_t *s, __m256i code, __m256i zero) {
     _mm256_store_si256((__m256i *)(void *)s, _mm256_sub_epi8(code, zero));
 }
 
-/* n groups -> [group][field][8 rows][4 k] signed bytes. */
-static void expand_narrow(const uint8_t *w, int64_t n, int8_t *s) {
-    const __m256i three = _mm256_set1_epi8(3), one = _mm256_set1_epi8(1);
-    for (int64_t g = 0; g < n; g++, w += ROWS, s += 4 * ROWS) {
-        __m256i x = _mm256_loadu_si256((const __m256i *)(const void *)w);
-        for (int f = 0; f < 4; f++, x = _mm256_srli_epi16(x, 2))
-            store_signed(s + f * ROWS, _mm256_and_si256(x, three), one);
-    }
-}
-
 static void expand_wide(const uint8_t *w, int64_t n, int8_t *s) {
     const __m256i low = _mm256_set1_epi8(15), three = _mm256_set1_epi8(3);
     for (int64_t g = 0; g < 2 * n; g++, w += ROWS, s += 2 * ROWS) {
@@ -62,7 +52,7 @@ static void position(const trit_dot_shape *s, const uint8_t *w, const uint8_t *x
     for (int64_t g = 0; g < s->groups; g += CHUNK) {
         const int64_t n = s->groups - g < CHUNK ? s->groups - g : CHUNK;
         if (!wide) {
-            expand_narrow(w + g * ROWS, n, expanded);
+            expand(w + g * ROWS, n, expanded);
             groups(expanded, x, s->step, pairs, s->offset + g, n, m, g == 0);
             continue;
         }

@@ -7,7 +7,7 @@
  */
 #include "infer/tables.h"
 
-#include "conv/isa/vec.h"
+#include "conv/isa/square.h"
 
 #if LANES == 16
 #include "infer/float/table_add_avx512.h"
@@ -20,50 +20,15 @@
 #define VECTORS (TABLE_PIXELS / LANES) /* of a tile */
 
 typedef int32_t lanes_mask __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
-typedef int lane_numbers __attribute__((vector_size(LANES * 4)));
 
 /* ------------------------------------------------------------- channels and planes */
-
-/* Rows a (bit clear) and b (bit set): a keeps its lanes without the bit and takes b's there. */
-INLINE void exchange(vec *a, vec *b, const int bit) {
-    lane_numbers low, high;
-    UNROLL for (int l = 0; l < LANES; l++) {
-        low[l] = l & bit ? LANES + l - bit : l;
-        high[l] = l & bit ? LANES + l : l + bit;
-    }
-    const vec first = __builtin_shuffle(*a, *b, low);
-    *b = __builtin_shuffle(*a, *b, high);
-    *a = first;
-}
-
-INLINE void stage(vec rows[LANES], const int bit) {
-    UNROLL for (int i = 0; i < LANES; i++) if (!(i & bit)) exchange(&rows[i], &rows[i + bit], bit);
-}
-
-INLINE void transpose(vec rows[LANES]) {
-    stage(rows, 1);
-    stage(rows, 2);
-#if LANES >= 8
-    stage(rows, 4);
-#endif
-#if LANES == 16
-    stage(rows, 8);
-#endif
-}
-
-static void planes_square(const float *x, int64_t step, int64_t plane, float *to) {
-    vec v[LANES];
-    UNROLL for (int i = 0; i < LANES; i++) v[i] = load(x + i * step);
-    transpose(v);
-    UNROLL for (int i = 0; i < LANES; i++) store(to + i * plane, v[i]);
-}
 
 static void planes(int64_t n, int64_t C, const float *x, int64_t step, int64_t plane, float *to) {
     int64_t c = 0;
     for (; c + LANES <= C; c += LANES) {
         int64_t i = 0;
         for (; i + LANES <= n; i += LANES)
-            planes_square(x + i * step + c, step, plane, to + c * plane + i);
+            transpose_square(x + i * step + c, step, to + c * plane + i, plane);
         for (; i < n; i++)
             for (int64_t l = c; l < c + LANES; l++) to[l * plane + i] = x[i * step + l];
     }
@@ -147,7 +112,7 @@ static void finish(const trit_table_finish *f, int64_t n, const float *sums, con
         for (; k + LANES <= f->channels; k += LANES) {
             vec v[LANES];
             UNROLL for (int i = 0; i < LANES; i++) v[i] = combined(f, k + i, sums + first);
-            transpose(v);
+            transpose_lanes(v);
             UNROLL for (int i = 0; i < LANES; i++) {
                 if (i >= pixels) break;
                 const int64_t at = (first + i) * f->ld + k;

@@ -6,7 +6,6 @@
  * every instruction set.  This file is compiled without contraction: a product and a sum are never
  * fused, so that all levels give the same bits.
  */
-#include <math.h>
 #include <string.h>
 
 #include "infer/finish.h"
@@ -21,7 +20,6 @@
 #include "infer/isa/finish.def"
 #undef F
 
-#define LANES       16         /* one AVX-512 vector, two of AVX2 */
 #define PIECE       16         /* channels: all blocks of rows are multiples */
 #define WIDE        64         /* bytes of max_wide: one AVX-512 vector, two of AVX2 */
 #define TO_LOW_BITS 8388608.0f /* 2^23 */
@@ -40,20 +38,6 @@ INLINE float bounded(float v, float lo, float hi) {
 
 void FINISH(quantize)(int64_t n, const float *x, float inv, float zero, float top, uint8_t *q) {
     for (int64_t i = 0; i < n; i++) q[i] = round_byte(bounded(x[i] * inv + zero, 0.0f, top));
-}
-
-/* Side by side, so that the compiler needs no leave to reorder: a maximum has no order. */
-void FINISH(largest)(int64_t n, const float *x, float *most) {
-    float side[LANES] = {0}, all = 0;
-    int64_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (int64_t l = 0; l < LANES; l++) {
-            const float v = x[i + l] < 0 ? -x[i + l] : x[i + l];
-            side[l] = v > side[l] ? v : side[l];
-        }
-    for (; i < n; i++) all = fabsf(x[i]) > all ? fabsf(x[i]) : all;
-    for (int64_t l = 0; l < LANES; l++) all = side[l] > all ? side[l] : all;
-    *most = all;
 }
 
 void FINISH(restore)(int64_t n, const uint8_t *q, float step, float zero, float *x) {

@@ -9,17 +9,12 @@
  * One vector: two blocks side by side, their weights streamed from wherever they are.  More: tiles
  * of 7 vectors, 28 sums in registers, q as broadcast operands from memory.
  */
-#include <immintrin.h>
-
 #include "infer/linear_set.h"
+#include "infer/vnni/fields.h"
 
 #define ROWS     64
-#define TILE     7
 #define K_MAX    65536
 #define PREFETCH 4096 /* bytes ahead */
-#define INLINE   static inline __attribute__((always_inline))
-
-typedef int32_t four __attribute__((may_alias, aligned(1)));
 
 static bool supported(void) { return trit_isa_level() >= TRIT_ISA_AVX512 && trit_cpu_has_vnni(); }
 
@@ -65,13 +60,6 @@ INLINE void one_vector(const trit_linear_job *j, int64_t block, const int nn) {
     for (int i = 0; i < nn; i++) store_block(j, 0, (block + i) * ROWS, A[i], B[i], C[i], D[i]);
 }
 
-/* v & mask in every byte; masks stay in memory, the registers are full. */
-INLINE __m512i masked(__m512i v, const int32_t *mask) {
-    __m512i r;
-    __asm__("vpandd %[m]%{1to16%}, %[v], %[r]" : [r] "=v"(r) : [v] "v"(v), [m] "m"(*mask));
-    return r;
-}
-
 /* sum += four codes times four numbers of q.  Written as an instruction: gcc 12 loads broadcasts
  * ahead and spills sums. */
 INLINE void add_four(__m512i *sum, __m512i codes, const int8_t *q) {
@@ -80,11 +68,9 @@ INLINE void add_four(__m512i *sum, __m512i codes, const int8_t *q) {
             : [codes] "v"(codes), [q] "m"(*(const four *)q));
 }
 
-static const int32_t mask63 = 0x3f3f3f3f, mask15 = 0x0f0f0f0f, mask3 = 0x03030303;
-
-#define EACH_VECTOR  _Pragma("GCC unroll 7") for (int i = 0; i < nn; i++)
-#define VECTOR(i)    ((i) < 3 ? q + (i)*j->pitch : (i) < 6 ? q3 + ((i)-3) * j->pitch : q6)
-#define PASS(sum, v) EACH_VECTOR add_four(&sum[i], v, VECTOR(i));
+#define EACH_VECTOR     _Pragma("GCC unroll 7") for (int i = 0; i < nn; i++)
+#define VECTOR(i)       ((i) < 3 ? q + (i)*j->pitch : (i) < 6 ? q3 + ((i)-3) * j->pitch : q6)
+#define ADD_ALL(sum, v) EACH_VECTOR add_four(&sum[i], v, VECTOR(i));
 
 INLINE void tile(const trit_linear_job *j, int64_t block, int64_t c, const int nn) {
     const uint8_t *w = j->packed + (size_t)block * j->block_bytes;
@@ -94,13 +80,13 @@ INLINE void tile(const trit_linear_job *j, int64_t block, int64_t c, const int n
     for (int64_t g = 0; g < j->groups; g++, w += ROWS, q += 4, q3 += 4, q6 += 4) {
         const __m512i v = _mm512_loadu_si512(w);
         _mm_prefetch((const char *)w + PREFETCH, _MM_HINT_T0);
-        PASS(A, v)
+        ADD_ALL(A, v)
         const __m512i v63 = masked(v, &mask63);
-        PASS(B, v63)
+        ADD_ALL(B, v63)
         const __m512i v15 = masked(v63, &mask15);
-        PASS(C, v15)
+        ADD_ALL(C, v15)
         const __m512i v3 = masked(v15, &mask3);
-        PASS(D, v3)
+        ADD_ALL(D, v3)
     }
     EACH_VECTOR store_block(j, c + i, block * ROWS, A[i], B[i], C[i], D[i]);
 }

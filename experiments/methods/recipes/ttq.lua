@@ -7,7 +7,7 @@
 local trit = require "trit"
 
 trit.methods.recipe { method = "ttq", model = "resnet20", ends = "first_float", epochs = 400, batch = 256,
-  optimizer = "sgd", lr = 0.1, weight_decay = 2e-4, schedule = "0.1@82+0.1@123+0.2@300", prepare = false,
+  optimizer = "sgd", lr = 0.1, weight_decay = 2e-4, schedule = "0.1@82+0.1@123+0.2@300",
   params = { t = { 0.05, min = 0, max = 1, doc = "threshold in units of max|w|" },
     scale = { 1.0, min = 0, doc = "first scales" } },
   weights = function(p) return trit.quant.ttq { t = p.t, scale_init = p.scale } end }

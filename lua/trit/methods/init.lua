@@ -15,7 +15,7 @@
 --   lr, lr_th        factor of the job's learning rate (default 1, from float weights 0.2);
 --                    the thresholds' rate in units of the job's (default 0.01)
 --   prepare(net, job)         after quantizing: whatever the network still needs
---   optimizer(net, job, lr)   instead of SGD, Nesterov momentum 0.9
+--   optimizer(net, job, lr)   instead of SGD, Nesterov momentum 0.9; or "adam": methods.adam
 --   loss(net, job)            instead of cross-entropy: function(logits, labels, x) -> scalar
 --   hooks(net, job)           of trit.train
 --   train(net, job)           instead of all of this: -> result of trit.train
@@ -192,6 +192,11 @@ function methods.wrap(d, net, job)
   return net
 end
 
+local function optimizer_of(d, net, job, lr)
+  local make = d.optimizer == "adam" and methods.adam or d.optimizer or methods.sgd
+  return make(net, job, lr)
+end
+
 local function plain_train(d, job)
   local net, epochs = job.model(), job.epochs
   local from_float = d.start ~= "scratch"
@@ -201,7 +206,7 @@ local function plain_train(d, job)
   local _, bits = require("trit.train").sparsity(net)
   return methods.fit(net, job, { epochs = epochs, lr = lr, label = d.name, lr_th = job.lr * (d.lr_th
     or THRESHOLDS),
-    optimizer = d.optimizer and d.optimizer(net, job, lr), loss = d.loss and d.loss(net, job), mode = d.mode,
+    optimizer = optimizer_of(d, net, job, lr), loss = d.loss and d.loss(net, job), mode = d.mode,
     hooks = d.hooks and d.hooks(net, job), out = job.out,
     config = { method = d.name, bits = bits, start = d.start or "float", ends = d.ends or "quantized" } }),
       net

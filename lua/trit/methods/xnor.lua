@@ -33,15 +33,13 @@ local function hooks(net)
   return { step = all }
 end
 
-local function adam(...) return require("trit.methods").adam(...) end
-
 return setmetatable({
   { name = "bwn", doc = "binary weights, scale mean|w| of every filter (Rastegari et al. 2016)",
-    weights = quant.bwn {}, ends = "float", hooks = hooks, optimizer = adam,
+    weights = quant.bwn {}, ends = "float", hooks = hooks, optimizer = "adam",
     published = { { set = "ImageNet", network = "ResNet-18", degradation = 8.5, ends = "float",
       source = "1603.05279 (FP unverified)" } } },
   { name = "bwn_exact", doc = "bwn with the exact gradient through the scale",
-    weights = quant.bwn { bwn_grad = "exact" }, ends = "float", optimizer = adam },
+    weights = quant.bwn { bwn_grad = "exact" }, ends = "float", optimizer = "adam" },
   { name = "xnor", doc = "bwn with binary activations (Rastegari et al. 2016)",
-    weights = quant.bwn {}, activations = act.xnor {}, ends = "float", hooks = hooks, optimizer = adam },
+    weights = quant.bwn {}, activations = act.xnor {}, ends = "float", hooks = hooks, optimizer = "adam" },
 }, { __index = M })
