@@ -51,6 +51,10 @@ static trit_status check_conv(const char *file, int64_t i, trit_node *d) {
     if (!coded && d->weight != TRIT_WEIGHT_FLOAT)
         return trit_fail(TRIT_ERR_IO, "%s: node %lld: weights of unknown kind %d", file,
                          (long long)i, (int)d->weight);
+    if (!coded && (d->planes || d->scales || d->two_sided))
+        return trit_fail(TRIT_ERR_IO,
+                         "%s: node %lld: float weights have no planes, scales or second side", file,
+                         (long long)i);
     if (coded && (d->planes < 1 || d->planes > TRIT_MAX_PLANES))
         return trit_fail(TRIT_ERR_IO, "%s: node %lld: %d planes, expected 1 to %d", file,
                          (long long)i, d->planes, TRIT_MAX_PLANES);

@@ -363,6 +363,21 @@ static void damage_is_refused(void **state) {
     free_graph(&tg);
 }
 
+/* What only codes have is refused beside float weights. */
+static void float_weights_have_no_codes(void **state) {
+    (void)state;
+    odd_graph(&tg, 7, false); /* its last node */
+    trit_model *m = model_of(&tg, false);
+    const size_t node = HEADER_BYTES + (size_t)(tg.g.n - 1) * NODE_BYTES;
+    const uint32_t kinds = get32(m->bytes + node + N_KIND);
+    assert_int_equal(m->bytes[node + N_WEIGHT], TRIT_WEIGHT_FLOAT);
+    refuse_field(m, node + N_KIND, kinds | 1u << 8 * N_PLANES, "float weights");
+    refuse_field(m, node + N_KIND, kinds | (uint32_t)F_TWO_SIDED << 8 * N_FLAGS, "float weights");
+    refuse_field(m, node + N_SCALES, 1, "float weights");
+    trit_model_close(m);
+    free_graph(&tg);
+}
+
 static uint64_t mutation_draw(uint64_t i, uint32_t lane, uint64_t below) {
     uint32_t r[4];
     trit_rng(99, TRIT_STREAM_USER, i, lane, r);
@@ -484,6 +499,7 @@ int main(void) {
         cmocka_unit_test(bad_codes_are_seen),
         cmocka_unit_test(file_goes_round),
         cmocka_unit_test(damage_is_refused),
+        cmocka_unit_test(float_weights_have_no_codes),
         cmocka_unit_test(random_damage_is_harmless),
         cmocka_unit_test(plan_never_overlaps),
         cmocka_unit_test(exact_path_computes_the_graph),
