@@ -131,5 +131,11 @@ describe("trit.methods.recipe", function()
     config = assert(json.decode(run_file:read_strings("config")[1]))
     assert.are.equal("adam", config.optimizer.name)
     assert.are.equal(5e-5, config.threshold_optimizer.groups[1].options.lr)
+    local _, _, third = smoke("apprentice", { lr = 0.25, weight_decay = 0.003 }) -- trains by a loop of its own
+    local apprentice <close> = assert(trit.h5.open(third .. "/run.h5")) -- luacheck: ignore
+    config = assert(json.decode(apprentice:read_strings("config")[1]))
+    assert.are.equal("sgd", config.optimizer.name)
+    assert.are.equal(0.25, config.optimizer.groups[1].options.lr)
+    assert.are.equal(0.003, config.optimizer.groups[1].options.weight_decay)
   end)
 end)

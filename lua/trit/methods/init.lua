@@ -121,8 +121,11 @@ function methods.sgd(net, job, lr)
 end
 
 --- Adam at a tenth of the SGD rate (the released XNOR-Net's rule): for methods whose gradient carries the
--- scale of the weights, which SGD's rate does not fit.
-function methods.adam(net, _, lr) return require("trit.optim").adam(net:parameters(), { lr = lr * ADAM }) end
+-- scale of the weights, which SGD's rate does not fit.  A recipe's optimizer comes before it, as above.
+function methods.adam(net, job, lr)
+  if job.optimizer then return job.optimizer(net, lr) end
+  return require("trit.optim").adam(net:parameters(), { lr = lr * ADAM })
+end
 
 --- One training of `net` by job: o = { epochs, lr, optimizer, loss, hooks, label, lr_th, out, mode, config }.
 -- Its rate is a cosine, or job.schedule(epochs).
