@@ -208,6 +208,18 @@ static void test_layouts_agree(void **state) {
         }
 }
 
+static void same_bits(bench *a, bench *b) {
+    const size_t bytes = (size_t)trit_numel(a->w) * sizeof(float);
+    assert_memory_equal(a->wq->data, b->wq->data, bytes);
+    assert_memory_equal(a->dw->data, b->dw->data, bytes);
+    for (int k = 0; k < a->n_learn; k++)
+        assert_memory_equal(a->dlearn[k]->data, b->dlearn[k]->data,
+                            (size_t)trit_numel(a->dlearn[k]) * sizeof(float));
+    const trit_quant_call *ca = call_of(a), *cb = call_of(b);
+    assert_memory_equal(ca->cache, cb->cache,
+                        (size_t)ca->rows.rows * TRIT_ROW_CACHE * sizeof(double));
+}
+
 static void test_threads_agree(void **state) {
     (void)state;
     static const trit_shape shapes[] = {{4, {40, 60, 3, 3}}, {2, {7, 9001}}};
@@ -221,15 +233,36 @@ static void test_threads_agree(void **state) {
             trit_set_threads(3);
             open_bench(&b, trit_quantizers[i], &shapes[s / 2], options[s % 2], TRIT_HWIO, 5);
             forward(&b), backward(&b);
-            const size_t bytes = (size_t)trit_numel(a.w) * sizeof(float);
-            assert_memory_equal(a.wq->data, b.wq->data, bytes);
-            assert_memory_equal(a.dw->data, b.dw->data, bytes);
-            for (int k = 0; k < a.n_learn; k++)
-                assert_memory_equal(a.dlearn[k]->data, b.dlearn[k]->data,
-                                    (size_t)trit_numel(a.dlearn[k]) * sizeof(float));
+            same_bits(&a, &b);
             close_bench(&a);
             close_bench(&b);
         }
+}
+
+/* Rows along and across, lengths that are no multiple of a vector or of a block. */
+static void test_levels_agree(void **state) {
+    (void)state;
+    static const trit_shape shapes[] = {{4, {5, 7, 3, 3}}, {2, {13, 291}}};
+    static const char *const options[] = {"granularity=layer", "granularity=filter"};
+    static const trit_layout layouts[] = {TRIT_HWIO, TRIT_ROW_MAJOR};
+    const trit_isa best = trit_isa_level();
+    for (int i = 0; i < trit_quantizers_count; i++)
+        for (int s = 0; s < 4; s++) {
+            bench a, b;
+            assert_int_equal(trit_isa_force(TRIT_ISA_GENERIC), TRIT_OK);
+            open_bench(&a, trit_quantizers[i], &shapes[s / 2], options[s % 2], layouts[s / 2], 5);
+            forward(&a), backward(&a);
+            for (int level = TRIT_ISA_AVX2; level <= TRIT_ISA_AVX512; level++) {
+                if (trit_isa_force((trit_isa)level) != TRIT_OK) continue;
+                open_bench(&b, trit_quantizers[i], &shapes[s / 2], options[s % 2], layouts[s / 2],
+                           5);
+                forward(&b), backward(&b);
+                same_bits(&a, &b);
+                close_bench(&b);
+            }
+            close_bench(&a);
+        }
+    trit_isa_force(best);
 }
 
 /* Each allocation fails once: a status, a sentence, nothing lost. */
@@ -281,7 +314,7 @@ int main(void) {
         cmocka_unit_test(test_float_bounds),  cmocka_unit_test(test_properties),
         cmocka_unit_test(test_special),       cmocka_unit_test(test_rejects),
         cmocka_unit_test(test_layouts_agree), cmocka_unit_test(test_threads_agree),
-        cmocka_unit_test(test_allocations),
+        cmocka_unit_test(test_levels_agree),  cmocka_unit_test(test_allocations),
     };
     if (trit_init() != TRIT_OK) return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
