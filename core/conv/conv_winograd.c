@@ -25,8 +25,11 @@
 #define LEAST_FILL        3  /* a third of the outputs of all tiles must lie inside the image  */
 #define LEAST_BATCH_TILES 16 /* tiles of the batch that repay transforming the weights         */
 #define SMALL_U           ((int64_t)36 * 128 * 128 * 4) /* bytes of U that are kept whole */
-#define CHUNK_TILES       256                           /* large: tiles transformed at once */
+#define FEW_TILES         64 /* of so few V is the smaller of what threads can share: U and V */
+#define SMALL_U_FEW       ((int64_t)36 * 64 * 64 * 4)
+#define CHUNK_TILES       256 /* large: tiles transformed at once */
 #define UNIT_CHANNELS     64  /* large: channels in and out that a unit takes at a time */
+#define LEAST_UNITS       4   /* large: unless a unit would be less than a block of channels */
 #define UNIT_TILES_WIDE   128 /* of more tiles it takes half as many channels out      */
 #define SQUARE_TILES      128 /* most tiles for which dU is made channels by channels  */
 #define SLOT_BYTES        ((int64_t)4 << 20)  /* all dU together: what adding them may cost */
@@ -209,7 +212,9 @@ static trit_status run_large(winograd_plan *p) {
 }
 
 static bool small_u(const winograd_plan *p) {
-    return p->out_blocks * p->u_block * (int64_t)sizeof(float) <= SMALL_U + SMALL_U / 8;
+    const bool few = p->all_rows * p->tile_cols <= FEW_TILES;
+    const int64_t most = few ? SMALL_U_FEW : SMALL_U;
+    return p->out_blocks * p->u_block * (int64_t)sizeof(float) <= most + most / 8;
 }
 
 /* A unit takes UNIT_CHANNELS squared of U (or dU) at a time: they and the V and M that go with them
@@ -217,7 +222,8 @@ static bool small_u(const winograd_plan *p) {
 static void plan_square(winograd_plan *p, int64_t tiles) {
     const int64_t out = tiles > UNIT_TILES_WIDE ? UNIT_CHANNELS / 2 : UNIT_CHANNELS;
     const int64_t wide = divide_up(out, p->cv * p->lanes), deep = UNIT_CHANNELS / p->lanes;
-    p->wide = wide < p->out_blocks ? wide : p->out_blocks;
+    const int64_t most = divide_up(p->out_blocks, LEAST_UNITS);
+    p->wide = wide < most ? wide : most;
     p->deep = deep < p->in_blocks ? deep : p->in_blocks;
     p->u_position = p->deep * p->lanes * p->cv * p->lanes + WINOGRAD_PAD;
     p->u_block = WINOGRAD_POSITIONS * p->u_position;
