@@ -95,6 +95,7 @@ trit_status trit_fuse_plan(const node *n, trit_fusion_plan *plan, struct trit_su
         TRIT_TRY(plan_mask(z, &plan->take));
         *sums = trit_sums_new(y, plan->take.C);
         if (!*sums) return TRIT_ERR_MEM;
+        (*sums)->mean = plan->take.ym;
         plan->operand = i;
         plan->to = r;
         plan->sums = (*sums)->v;

@@ -138,7 +138,7 @@ static trit_status statistics(trit_call *c, float *mean, float *inv_std) {
         settle_running(c, mean, inv_std);
         return TRIT_OK;
     }
-    const struct trit_sums *left = c->in[X]->sums;
+    const struct trit_sums *left = trit_tensor_sums(c->in[X]);
     if (sums_hold_variance(left, C, M)) {
         settle_batch(c, M, NULL, left->v, mean, inv_std);
         return TRIT_OK;
@@ -288,8 +288,8 @@ static trit_status input_gradient(trit_call *c, trit_tensor *gy, const double *s
 /* Sums of gy and gy (x - mean): brought along, or made in a pass. */
 static trit_status gradient_moments(const trit_call *c, const trit_tensor *gy, double *sums) {
     const int64_t C = channels(c);
-    const struct trit_sums *left = gy->sums;
-    if (left && left->of == c->in[X] && !left->raw) {
+    const struct trit_sums *left = trit_tensor_sums(gy);
+    if (left && left->of == c->in[X] && left->mean == c->saved[MEAN]->data) {
         memcpy(sums, left->v, (size_t)(2 * C) * sizeof *sums);
         return TRIT_OK;
     }

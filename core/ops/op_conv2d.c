@@ -152,8 +152,9 @@ static trit_status gradients(trit_call *c, const trit_conv_geom *g, const float 
 /* dL/ds from sums of gy and gy y that came with gy, or from a pass over both. */
 static trit_status scale_gradient(trit_call *c, const trit_conv_geom *g, const trit_tensor *gy,
                                   trit_tensor *gs) {
-    if (gy->sums && gy->sums->of == c->out && gy->sums->raw && !c->in[B]) {
-        trit_scale_from_sums(g->K, gy->sums->v + g->K, c->in[S], gs);
+    const struct trit_sums *left = trit_tensor_sums(gy);
+    if (left && left->of == c->out && left->raw && !c->in[B]) {
+        trit_scale_from_sums(g->K, left->v + g->K, c->in[S], gs);
         return TRIT_OK;
     }
     TRIT_TRY(trit_tensor_settle((trit_tensor *)gy));

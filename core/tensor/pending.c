@@ -178,7 +178,7 @@ trit_status trit_tensor_will_change(trit_tensor *t) {
         next = reader->pending->next;
         if (reads(reader->pending, t->storage)) TRIT_TRY(trit_tensor_settle(reader));
     }
-    trit_tensor_set_sums(t, NULL);
+    t->storage->changes++;
     return TRIT_OK;
 }
 
@@ -200,4 +200,9 @@ struct trit_sums *trit_sums_new(const trit_tensor *of, int64_t C) {
 void trit_tensor_set_sums(trit_tensor *t, struct trit_sums *sums) {
     free(t->sums);
     t->sums = sums;
+    if (sums) sums->changes = t->storage->changes;
+}
+
+const struct trit_sums *trit_tensor_sums(const trit_tensor *t) {
+    return t->sums && t->sums->changes == t->storage->changes ? t->sums : NULL;
 }

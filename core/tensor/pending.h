@@ -42,11 +42,13 @@ void trit_pending_free(trit_tensor *t);
  * Sums per channel that whoever wrote a tensor left with it, so that the next reader need not pass
  * over it again:
  *   of = NULL   sum of v, sum of v^2
- *   else        sum of v, sum of v (y - m): a gradient v and the tensor y it names; m is y's mean
- *               over the batch, or 0 where `raw`
+ *   else        sum of v, sum of v (y - m): a gradient v and the tensor y it names; m is `mean`,
+ *               or 0 where `raw`
  */
 struct trit_sums {
     const trit_tensor *of;
+    const float *mean;
+    uint64_t changes; /* of the storage, when the sums were left */
     bool raw;
     int64_t C;
     double v[]; /* [2][C] */
@@ -55,5 +57,7 @@ struct trit_sums {
 struct trit_sums *trit_sums_new(const trit_tensor *of, int64_t C);
 /* The tensor takes them over; NULL takes away what there is: its values changed. */
 void trit_tensor_set_sums(trit_tensor *t, struct trit_sums *sums);
+/* What was left, unless values changed since, maybe through another handle; NULL: none. */
+const struct trit_sums *trit_tensor_sums(const trit_tensor *t);
 
 #endif

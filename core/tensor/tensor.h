@@ -11,7 +11,8 @@ struct trit_storage {
     int pins;       /* recorded calls that take this temporary as a constant operand */
     bool left;      /* its scope is gone: the last pin drops it */
     size_t bytes;
-    float *block; /* NULL once dropped */
+    uint64_t changes; /* how often a script changed values in place */
+    float *block;     /* NULL once dropped */
 };
 
 /* The tape's nodes begin with this, so that the last handle can let its history go. */

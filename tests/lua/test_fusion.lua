@@ -113,6 +113,53 @@ describe("fusion", function()
     assert.is_true(Change()(x):max_difference(want) == 0)
   end)
 
+  -- Both norms read the same y; sums left for one of them are not the other's.
+  local Two = nn.class("two_norms")
+  function Two:init()
+    self.c1 = nn.conv2d { 16, 16, kernel = 3, padding = 1, seed = 1 }
+    self.b1, self.b2 = nn.batch_norm { 16 }, nn.batch_norm { 16 }
+    self.c2 = nn.conv2d { 16, 16, kernel = 3, padding = 1, seed = 2 }
+    self.b1.running_mean:copy(trit.randn({ 16 }, { seed = 5 }))
+    self.b2.running_mean:copy(trit.randn({ 16 }, { seed = 6 }))
+  end
+  function Two:forward(x)
+    local y = self.c1(x)
+    return self.c2(trit.relu(trit.add(self.b1(y), self.b2(y))))
+  end
+
+  local function two(fused, frozen)
+    local net, x = Two(), trit.randn({ 2, 16, 8, 8 }, { seed = 3 }):requires_grad(true)
+    for _, name in ipairs(frozen) do net[name]:eval() end
+    local old = core.fusion(fused)
+    local y = net(x)
+    y:backward(trit.randn(y:shape(), { seed = 4 }))
+    core.fusion(old)
+    return net, x
+  end
+
+  for what, frozen in pairs { ["both norms"] = { "b1", "b2" }, ["the first norm"] = { "b1" },
+    ["the second norm"] = { "b2" }, ["no norm"] = {} } do
+    it(("gives two norms of one convolution their own gradients, %s frozen"):format(what), function()
+      local net, x = two(true, frozen)
+      local net2, x2 = two(false, frozen)
+      close(x.grad, x2.grad, "input gradient")
+      local p, p2 = net:parameters(), net2:parameters()
+      for i, t in ipairs(p) do close(t.grad, p2[i].grad, p.names[i]) end
+    end)
+  end
+
+  it("forgets sums of a result that changed through another handle", function()
+    local x, w = trit.randn({ 4, 16, 8, 8 }, { seed = 1 }), trit.randn({ 16, 16, 3, 3 }, { seed = 2 })
+    w:requires_grad(true)
+    local function norm(y) return trit.batch_norm(y, nil, nil, nil, nil, { training = true }) end
+    for _, view in ipairs { function(y) return y end, function(y) return y:detach() end,
+      function(y) return trit.slice(y, { start = { 1, 1, 1, 1 }, stop = { 2, 16, 8, 8 } }) end } do
+      local y = trit.conv2d(x, w, { padding = 1 })
+      view(y):fill(3)
+      assert.is_true(norm(y):max_difference(norm(y:clone())) == 0)
+    end
+  end)
+
   it("survives a result kept beyond the module and after backward", function()
     local kept
     local Keep = nn.class("keep")
