@@ -34,8 +34,9 @@ static int n_helpers;          /* started threads beside the caller */
 static atomic_uint generation; /* counts regions; a change is the call to work */
 static atomic_int sleepers, stopping;
 
-#define NEXT_BITS 24 /* at most 2^24 - 1 units a region; longer loops run in several */
-#define NEXT_MASK (((uint64_t)1 << NEXT_BITS) - 1)
+#define NEXT_BITS  24 /* units of a region, nearly; longer loops run in several */
+#define NEXT_MASK  (((uint64_t)1 << NEXT_BITS) - 1)
+#define MOST_UNITS ((int64_t)NEXT_MASK - MAX_THREADS) /* everyone may ask once more than there is */
 
 static atomic_ullong ticket;
 static atomic_llong finished_units; /* units finished in this region */
@@ -187,15 +188,18 @@ void trit_parallel(int64_t units, trit_work work, void *context) {
         return;
     }
     pthread_mutex_lock(&region);
-    for (int64_t first = 0; first < units; first += (int64_t)NEXT_MASK) {
-        int64_t n = units - first;
-        run_region(first, n < (int64_t)NEXT_MASK ? n : (int64_t)NEXT_MASK, work, context);
+    for (int64_t first = 0; first < units; first += MOST_UNITS) {
+        const int64_t n = units - first;
+        run_region(first, n < MOST_UNITS ? n : MOST_UNITS, work, context);
     }
     pthread_mutex_unlock(&region);
 }
 
 trit_status trit_scratch_reserve(size_t bytes) {
     if (bytes <= scratch_bytes) return TRIT_OK;
+    if (inside) /* other workers use theirs */
+        return trit_fail(TRIT_ERR_STATE, "scratch: %zu bytes a worker wanted in a parallel region",
+                         bytes);
     free_scratch();
     for (int i = 0; i <= n_helpers; i++) {
         scratch[i] = trit_alloc(bytes);

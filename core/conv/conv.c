@@ -91,6 +91,11 @@ const char *trit_conv_algorithm(const trit_conv_geom *g, char pass) {
     return choose(g, pass)->name;
 }
 
+trit_conv_room trit_conv_forward_room(const trit_conv_geom *g) {
+    const conv_algo *a = choose(g, 'f');
+    return a->forward_room ? a->forward_room(g) : (trit_conv_room){0};
+}
+
 /* Refuses a misspelt TRIT_CONV rather than measuring something else than was asked for. */
 static trit_status check_mode(void) {
     if (current_mode() != BAD_NAME) return TRIT_OK;

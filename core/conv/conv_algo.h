@@ -20,6 +20,8 @@ typedef struct {
     bool (*rides)(const trit_conv_geom *g, char pass);
     trit_status (*forward)(const trit_conv_geom *g, const float *x, const float *w, float *y,
                            const trit_conv_along *along);
+    /* What that needs besides, as trit_conv_forward_room says it; NULL: nothing. */
+    trit_conv_room (*forward_room)(const trit_conv_geom *g);
     trit_status (*backward_data)(const trit_conv_geom *g, const float *dy, const float *w,
                                  float *dx, const trit_conv_along *along);
     trit_status (*backward_weight)(const trit_conv_geom *g, const float *x, const float *dy,
@@ -29,6 +31,14 @@ typedef struct {
     trit_status (*backward)(const trit_conv_geom *g, const float *x, const float *dy,
                             const float *w, float *dx, float *dw, const trit_conv_along *along);
 } conv_algo;
+
+/* The caller's room where it suffices, else `bytes` of the arena; NULL when there are none. */
+static inline void *trit_conv_hold(const trit_conv_along *along, size_t bytes) {
+    return along && along->room && along->room_bytes >= bytes ? along->room : trit_alloc(bytes);
+}
+static inline void trit_conv_let_go(const trit_conv_along *along, void *room, size_t bytes) {
+    if (!along || room != along->room) trit_free(room, bytes);
+}
 
 extern const conv_algo *const trit_conv_algos[]; /* all, by preference, then NULL */
 

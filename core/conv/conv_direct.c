@@ -167,15 +167,21 @@ static int64_t made_floats(const direct_plan *p) {
     return p->source_rows ? p->src_w * p->src_c + p->lanes : 0;
 }
 
+/* Of a worker: a strip, a made row. */
+static size_t scratch_bytes(const direct_plan *p) {
+    return (size_t)(p->blocks * p->block_floats + made_floats(p)) * sizeof(float);
+}
+
 /* Packed weights, sums where rows are taken; then the units run. */
-static trit_status run_units(direct_plan *p, pack_job *weights, int64_t units, double *sums) {
+static trit_status run_units(direct_plan *p, pack_job *weights, int64_t units,
+                             const trit_conv_along *along) {
     const int64_t slots = p->images * p->row_blocks, width = 2 * p->out_c;
     const size_t bytes = p->take ? (size_t)(slots * width) * sizeof(double) : 0;
-    float *packed = trit_alloc(packed_bytes(p));
+    float *packed = trit_conv_hold(along, packed_bytes(p));
     if (!packed) return TRIT_ERR_MEM;
     if (p->take) p->sums = trit_alloc(bytes);
     if (p->take && !p->sums) {
-        trit_free(packed, packed_bytes(p));
+        trit_conv_let_go(along, packed, packed_bytes(p));
         return TRIT_ERR_MEM;
     }
     if (p->take) memset(p->sums, 0, bytes);
@@ -184,8 +190,8 @@ static trit_status run_units(direct_plan *p, pack_job *weights, int64_t units, d
     trit_parallel(p->groups * p->classes * p->vectors, pack_tile, weights);
     p->packed = packed;
     trit_parallel(units * p->parts, kernels()->rows_unit, p);
-    trit_free(packed, packed_bytes(p));
-    if (p->take) trit_add_slots(p->sums, slots, width, sums);
+    trit_conv_let_go(along, packed, packed_bytes(p));
+    if (p->take) trit_add_slots(p->sums, slots, width, along->sums);
     trit_free(p->sums, bytes);
     return TRIT_OK;
 }
@@ -199,26 +205,34 @@ static trit_status run_rows(direct_plan *p, pack_job weights, const trit_conv_al
     p->parts = divide_up(UNITS_WANTED, units);
     if (p->parts > divide_up(p->vectors, p->tile_vectors))
         p->parts = divide_up(p->vectors, p->tile_vectors);
-    const int64_t room = p->blocks * p->block_floats + made_floats(p);
-    TRIT_TRY(trit_scratch_reserve((size_t)room * sizeof(float)));
+    TRIT_TRY(trit_scratch_reserve(scratch_bytes(p)));
     if (along) p->take = along->take;
-    return run_units(p, &weights, units, along ? along->sums : NULL);
+    return run_units(p, &weights, units, along);
 }
 
 /* ------------------------------------------------------------------ passes */
 
-static trit_status forward(const trit_conv_geom *g, const float *x, const float *w, float *y,
-                           const trit_conv_along *along) {
-    direct_plan p = {.source = x,
-                     .source_rows = along ? along->x : NULL,
-                     .source_end = end_of(x, g->N * g->H * g->W * g->C),
-                     .out = y,
-                     .step_h = 1,
-                     .step_w = 1};
+static direct_plan forward_plan(const trit_conv_geom *g) {
+    direct_plan p = {.step_h = 1, .step_w = 1};
     plan_input(&p, g, kernels()->lanes);
     plan_rows(&p, (g->R - 1) * g->dil_h, g->P);
     plan_input_taps(&p, g);
     plan_outputs(&p, g->P, g->Q, g->K);
+    return p;
+}
+
+static trit_conv_room forward_room(const trit_conv_geom *g) {
+    const direct_plan p = forward_plan(g);
+    return (trit_conv_room){packed_bytes(&p), scratch_bytes(&p)};
+}
+
+static trit_status forward(const trit_conv_geom *g, const float *x, const float *w, float *y,
+                           const trit_conv_along *along) {
+    direct_plan p = forward_plan(g);
+    p.source = x;
+    p.source_rows = along ? along->x : NULL;
+    p.source_end = end_of(x, g->N * g->H * g->W * g->C);
+    p.out = y;
     const pack_job weights = {.w = w, .rows = p.depth, .ld = g->K, .group_column = p.channels};
     return run_rows(&p, weights, along);
 }
@@ -329,6 +343,7 @@ const conv_algo trit_conv_direct = {
     .fits = fits,
     .rides = rides,
     .forward = forward,
+    .forward_room = forward_room,
     .backward_data = backward_data,
     .backward_weight = backward_weight,
 };

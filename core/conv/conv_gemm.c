@@ -49,9 +49,11 @@ static gemm_job new_job(const trit_conv_geom *g, int64_t taps) {
     return job;
 }
 
-static trit_status reserve_col(const gemm_job *job) {
-    return trit_scratch_reserve((size_t)(job->rows * job->g->Q * job->depth) * sizeof(float));
+static size_t col_bytes(const gemm_job *job) {
+    return (size_t)(job->rows * job->g->Q * job->depth) * sizeof(float);
 }
+
+static trit_status reserve_col(const gemm_job *job) { return trit_scratch_reserve(col_bytes(job)); }
 
 /* Input rows under kernel row r of output rows [p0, p1) of image n, group at channel c0:
  * col[(p-p0)*Q + q][s*Cg + c], row length `depth`. */
@@ -110,6 +112,11 @@ static trit_status forward(const trit_conv_geom *g, const float *x, const float 
     if (!job.plain) TRIT_TRY(reserve_col(&job));
     trit_parallel(g->N * job.blocks * g->G, forward_block, &job);
     return TRIT_OK;
+}
+
+static trit_conv_room forward_room(const trit_conv_geom *g) {
+    const gemm_job job = new_job(g, g->R * g->S);
+    return (trit_conv_room){0, job.plain ? 0 : col_bytes(&job)};
 }
 
 /* Add dcol to the input pixels its patches came from. */
@@ -207,6 +214,7 @@ const conv_algo trit_conv_gemm = {
     .name = "gemm",
     .fits = fits,
     .forward = forward,
+    .forward_room = forward_room,
     .backward_data = backward_data,
     .backward_weight = backward_weight,
 };

@@ -173,42 +173,30 @@ static void sums_end(winograd_plan *p, int64_t units, size_t bytes, double *sums
 
 /* ------------------------------------------------------------------ forward, backward data */
 
-/* All of U, from plain weights. */
-static trit_status transform_weights(winograd_plan *p, size_t *bytes) {
-    *bytes = floats(p->out_blocks * p->u_block);
-    p->u = trit_alloc(*bytes);
-    if (!p->u) return TRIT_ERR_MEM;
+static size_t u_bytes(const winograd_plan *p) { return floats(p->out_blocks * p->u_block); }
+
+static void transform_weights(winograd_plan *p, float *u) {
+    p->u = u;
     trit_parallel(p->out_blocks * p->in_blocks, kernels()->weights, p);
-    return TRIT_OK;
 }
 
-static trit_status run_small(winograd_plan *p) {
-    size_t bytes;
-    TRIT_TRY(trit_scratch_reserve(floats(scratch_floats(p))));
-    TRIT_TRY(transform_weights(p, &bytes));
+static void run_small(winograd_plan *p, float *u) {
+    transform_weights(p, u);
     trit_parallel(divide_up(p->all_rows, p->rows), kernels()->rows, p);
-    trit_free(p->u, bytes);
-    return TRIT_OK;
 }
 
 static void transform_inputs(winograd_plan *p) {
     trit_parallel(divide_up(p->end_row - p->first_row, p->input_rows), kernels()->shared_input, p);
 }
 
-static trit_status run_large(winograd_plan *p) {
+static void run_large(winograd_plan *p, float *v) {
     const winograd_kernels *k = kernels();
-    const int64_t lines = k->lines(p) + p->strip, need = p->wide * (p->u_block + p->m_panel);
-    TRIT_TRY(trit_scratch_reserve(floats(need > lines ? need : lines)));
-    size_t bytes = floats(WINOGRAD_POSITIONS * p->v_position);
-    p->v = trit_alloc(bytes);
-    if (!p->v) return TRIT_ERR_MEM;
+    p->v = v;
     for (int64_t r = 0; r < p->all_rows; r += p->rows) {
         take_chunk(p, r, p->rows);
         transform_inputs(p);
         trit_parallel(divide_up(p->out_blocks, p->wide), k->shared_products, p);
     }
-    trit_free(p->v, bytes);
-    return TRIT_OK;
 }
 
 static bool small_u(const winograd_plan *p) {
@@ -244,15 +232,28 @@ static void plan_units(winograd_plan *p) {
     plan_input(p, p->rows);
 }
 
-static trit_status run(winograd_plan *p, double *sums) {
+/* All of U, or V of a chunk; and what a unit needs. */
+static trit_conv_room room_of(const winograd_plan *p, bool small) {
+    const winograd_kernels *k = kernels();
+    const int64_t lines = k->lines(p) + p->strip, need = p->wide * (p->u_block + p->m_panel);
+    if (small) return (trit_conv_room){u_bytes(p), floats(scratch_floats(p))};
+    return (trit_conv_room){floats(WINOGRAD_POSITIONS * p->v_position),
+                            floats(need > lines ? need : lines)};
+}
+
+static trit_status run(winograd_plan *p, const trit_conv_along *along) {
     size_t bytes = 0;
     const bool small = small_u(p);
     plan_units(p);
     const int64_t units = divide_up(p->all_rows, p->rows);
+    const trit_conv_room need = room_of(p, small);
+    TRIT_TRY(trit_scratch_reserve(need.scratch));
     TRIT_TRY(sums_begin(p, units, &bytes));
-    trit_status status = small ? run_small(p) : run_large(p);
-    sums_end(p, units, bytes, sums);
-    return status;
+    float *room = trit_conv_hold(along, need.shared);
+    if (room) (small ? run_small : run_large)(p, room);
+    trit_conv_let_go(along, room, need.shared);
+    sums_end(p, units, bytes, along ? along->sums : NULL);
+    return room ? TRIT_OK : TRIT_ERR_MEM;
 }
 
 static trit_status forward(const trit_conv_geom *g, const float *x, const float *w, float *y,
@@ -262,7 +263,14 @@ static trit_status forward(const trit_conv_geom *g, const float *x, const float 
     p.weights = w;
     p.result = y;
     if (along) p.source_rows = along->x, p.take = along->take;
-    return run(&p, along ? along->sums : NULL);
+    return run(&p, along);
+}
+
+static trit_conv_room forward_room(const trit_conv_geom *g) {
+    winograd_plan p = new_plan(g, g->C, g->K);
+    const bool small = small_u(&p);
+    plan_units(&p);
+    return room_of(&p, small);
 }
 
 static winograd_plan data_plan(const trit_conv_geom *g, const float *dy, const float *w, float *dx,
@@ -279,7 +287,7 @@ static winograd_plan data_plan(const trit_conv_geom *g, const float *dy, const f
 static trit_status backward_data(const trit_conv_geom *g, const float *dy, const float *w,
                                  float *dx, const trit_conv_along *along) {
     winograd_plan p = data_plan(g, dy, w, dx, along);
-    return run(&p, along ? along->sums : NULL);
+    return run(&p, along);
 }
 
 /* ------------------------------------------------------------------ backward weight */
@@ -397,7 +405,7 @@ static bool joins(const trit_conv_geom *g) {
 
 static trit_status run_both(winograd_both *b, double *sums) {
     winograd_plan *d = &b->data, *w = &b->weight;
-    size_t u_bytes, sums_bytes = 0;
+    size_t sums_bytes = 0;
     plan_slots(w, slot_count(w));
     d->rows = w->rows;
     plan_tiles(d, d->rows * d->tile_cols);
@@ -406,10 +414,12 @@ static trit_status run_both(winograd_both *b, double *sums) {
     const int64_t of_d = scratch_floats(d), of_w = scratch_floats(w);
     TRIT_TRY(trit_scratch_reserve(floats(of_d > of_w ? of_d : of_w)));
     TRIT_TRY(sums_begin(d, units, &sums_bytes));
-    trit_status status = transform_weights(d, &u_bytes);
-    if (status == TRIT_OK) {
+    float *u = trit_alloc(u_bytes(d));
+    trit_status status = u ? TRIT_OK : TRIT_ERR_MEM;
+    if (u) {
+        transform_weights(d, u);
         status = add_up(w, kernels()->both, b);
-        trit_free(d->u, u_bytes);
+        trit_free(u, u_bytes(d));
     }
     sums_end(d, units, sums_bytes, sums);
     return status;
@@ -428,6 +438,7 @@ const conv_algo trit_conv_winograd = {
     .pays = pays,
     .rides = rides,
     .forward = forward,
+    .forward_room = forward_room,
     .backward_data = backward_data,
     .backward_weight = backward_weight,
     .joins = joins,

@@ -64,6 +64,19 @@ static trit_status check_conv(const char *file, int64_t i, trit_node *d) {
     return TRIT_OK;
 }
 
+trit_status trit_node_check_unused(const char *file, int64_t i, const trit_node *d) {
+    const bool conv = d->kind == TRIT_NODE_CONV, affine = conv || d->kind == TRIT_NODE_POINTWISE;
+    const char *what = NULL;
+    if (!affine && d->clamp) what = "clamps";
+    if (d->kind != TRIT_NODE_AVG_POOL && d->count_pad) what = "counts padding";
+    if (!conv && (d->scales || d->planes || d->two_sided)) what = "has scales";
+    if (!conv && d->groups > 1) what = "has groups";
+    if (!affine && (d->gain || d->bias)) what = "has a gain or bias";
+    if (!what) return TRIT_OK;
+    return trit_fail(TRIT_ERR_IO, "%s: node %lld %s, which its kind does not", file, (long long)i,
+                     what);
+}
+
 static trit_status check_kind(const char *file, int64_t i, trit_node *d) {
     switch (d->kind) {
     case TRIT_NODE_CONV: return check_conv(file, i, d);
@@ -100,6 +113,7 @@ trit_status trit_node_check(const char *file, int64_t i, trit_node *d, int64_t C
         return trit_fail(TRIT_ERR_IO, "%s: node %lld: %lld channels, expected 1 to %d", file,
                          (long long)i, (long long)d->K, MAX_SIDE);
     TRIT_TRY(check_kind(file, i, d));
+    TRIT_TRY(trit_node_check_unused(file, i, d));
     if (d->K * d->P * d->Q > MAX_VALUES)
         return trit_fail(TRIT_ERR_IO, "%s: node %lld: a result of %lld x %lld x %lld is too large",
                          file, (long long)i, (long long)d->K, (long long)d->P, (long long)d->Q);

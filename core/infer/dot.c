@@ -7,7 +7,6 @@
 
 #define ROWS  32
 #define LANES 8
-#define K_MAX (INT64_C(1) << 22) /* 255 K stays below 2^31 */
 
 const trit_dot_set *const trit_dot_sets[] = {
     &trit_dot_generic, &trit_dot_avx2,   &trit_dot_avx2n,  &trit_dot_vnni64,
@@ -86,7 +85,7 @@ static bool always(void) { return true; }
 const trit_dot_set trit_dot_generic = {.name = "generic",
                                        .block = ROWS,
                                        .pixels = 64,
-                                       .max_k = K_MAX,
+                                       .max_k = TRIT_DOT_MOST,
                                        .supported = always,
                                        .block_bytes = ROWS,
                                        .pack = trit_dot_pack_v8,

@@ -24,6 +24,8 @@
 
 #include "trit/base.h"
 
+#define TRIT_DOT_MOST (INT64_C(1) << 22) /* numbers under a pixel: 255 of each stay below 2^31 */
+
 typedef struct {
     int64_t segments, length, groups; /* groups of all segments */
     const int32_t *offset;            /* [groups] from a pixel's start to the group */

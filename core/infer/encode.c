@@ -65,7 +65,9 @@ static void put_vectors(writer *w, const trit_node *d) {
 static void write_node(uint8_t *p, const trit_node *d, bool archive) {
     const bool conv = d->kind == TRIT_NODE_CONV;
     p[N_KIND] = (uint8_t)d->kind;
-    p[N_WEIGHT] = (uint8_t)(!conv ? 0 : coded(d) && archive ? TRIT_WEIGHT_T5 : d->weight);
+    p[N_WEIGHT] = (uint8_t)(!conv      ? 0
+                            : coded(d) ? archive ? TRIT_WEIGHT_T5 : TRIT_WEIGHT_T2
+                                       : TRIT_WEIGHT_FLOAT);
     p[N_PLANES] = (uint8_t)(coded(d) ? d->planes : 0);
     p[N_FLAGS] = (uint8_t)((d->two_sided ? F_TWO_SIDED : 0) | (d->gain ? F_GAIN : 0) |
                            (d->bias ? F_BIAS : 0) | (d->clamp ? F_CLAMP : 0) |
@@ -136,6 +138,9 @@ static void write_all(writer *w, const trit_graph *g, bool archive, int8_t *row)
 }
 
 static trit_status check_pointers(const trit_graph *g) {
+    bool named = g->name && g->class_names;
+    for (int64_t c = 0; named && c < g->classes; c++) named = g->class_names[c];
+    if (!named) return trit_fail(TRIT_ERR_ARG, "model: it or one of its classes lacks a name");
     for (int64_t i = 0; i < g->n; i++) {
         const trit_node *d = &g->nodes[i];
         const bool whole = d->name && (!coded(d) || (d->codes && d->scale)) &&

@@ -29,7 +29,7 @@ static trit_status read_all(const char *path, int fd, uint8_t *bytes, size_t n) 
 
 trit_status trit_model_open(const char *path, trit_model **out) {
     struct stat st;
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC); /* a pipe would wait for ever */
     if (fd < 0) return failed(path, "open");
     trit_status status = TRIT_OK;
     uint8_t *bytes = NULL;

@@ -5,6 +5,7 @@
 #ifndef TRIT_INFER_FORMAT_H
 #define TRIT_INFER_FORMAT_H
 
+#include <stdatomic.h>
 #include <string.h>
 
 #include "trit/infer.h"
@@ -94,6 +95,8 @@ static inline int64_t row_length(const trit_node *d) { return d->R * d->S * (d->
 /* Rules of one node whose value a has shape [C,H,W]; fills C, H, W, P, Q.  `i` counts from 0. */
 trit_status trit_node_check(const char *file, int64_t i, trit_node *d, int64_t C, int64_t H,
                             int64_t W);
+/* What a node's kind has no use for is not set: flags, scales, groups, vectors. */
+trit_status trit_node_check_unused(const char *file, int64_t i, const trit_node *d);
 /* Rules of the whole graph; fills the derived fields of all nodes. */
 trit_status trit_graph_check(const char *file, trit_graph *g);
 
@@ -105,8 +108,8 @@ int64_t trit_t2_bad(const uint8_t *packed, int64_t n);
 int64_t trit_t5_bad(const uint8_t *packed, int64_t n);
 
 struct trit_model {
-    int refs;       /* the opener's and one per runner */
-    uint8_t *bytes; /* the file */
+    atomic_int refs; /* the opener's and one per runner */
+    uint8_t *bytes;  /* the file */
     size_t n;
     uint8_t *unpacked; /* 2-bit codes of nodes stored in base 3 */
     size_t unpacked_bytes;

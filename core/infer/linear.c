@@ -13,7 +13,7 @@
 
 #include "infer/linear_set.h"
 #include "infer/lookup.h"
-#include "trit/infer.h"
+#include "infer/runner.h"
 
 #define UNITS 64 /* wanted: enough to share, few enough to start quickly */
 
@@ -164,8 +164,7 @@ static void rows_unit(void *context, int64_t unit, int worker) {
     w->l->set->run(&w->job, first, end < w->l->blocks ? end : w->l->blocks, trit_scratch(worker));
 }
 
-trit_status trit_linear_run(trit_linear *l, int64_t n, const float *x, float *y) {
-    if (!l->bits) return trit_lookup_run(&l->lookup, n, x, y);
+static trit_status run_integer(trit_linear *l, int64_t n, const float *x, float *y) {
     const size_t sums = (size_t)(LINEAR_COLUMNS * l->set->block) * sizeof(int32_t);
     TRIT_TRY(trit_scratch_reserve(l->set->scratch + sums));
     for (int64_t c = 0; c < n; c += LINEAR_COLUMNS) {
@@ -176,4 +175,12 @@ trit_status trit_linear_run(trit_linear *l, int64_t n, const float *x, float *y)
         trit_parallel((l->blocks + l->share - 1) / l->share, rows_unit, &w);
     }
     return TRIT_OK;
+}
+
+trit_status trit_linear_run(trit_linear *l, int64_t n, const float *x, float *y) {
+    const unsigned before = trit_turn_take();
+    const trit_status status =
+        l->bits ? run_integer(l, n, x, y) : trit_lookup_run(&l->lookup, n, x, y);
+    trit_turn_give(before);
+    return status;
 }

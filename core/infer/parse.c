@@ -131,7 +131,7 @@ static trit_status check_codes(const char *file, const trit_model *m, int64_t i,
     const int64_t len = row_length(d), rows = d->planes * d->K;
     const bool t5 = d->weight == TRIT_WEIGHT_T5;
     const int64_t row = t5 ? trit_t5_bytes(len) : trit_t2_bytes(len);
-    if (at > m->n || (__int128)row * rows > (__int128)(m->n - at))
+    if (at % 4 || at > m->n || (__int128)row * rows > (__int128)(m->n - at))
         return trit_fail(TRIT_ERR_IO, "%s: node %lld: codes outside of the file", file,
                          (long long)i);
     for (int64_t r = 0; r < rows; r++) {
@@ -161,6 +161,7 @@ static trit_status read_weights(const char *file, const trit_model *m, int64_t i
 
 static trit_status check_fields(const char *file, const uint8_t *p, int64_t i) {
     bool zero = get32(p + N_ZERO) == 0 && !(p[N_FLAGS] & ~F_ALL);
+    zero = zero && (p[N_FLAGS] & F_CLAMP || !(get32(p + N_CLAMP) | get32(p + N_CLAMP + 4)));
     for (int k = N_TAIL; k < NODE_BYTES; k++) zero = zero && p[k] == 0;
     if (!zero)
         return trit_fail(TRIT_ERR_IO, "%s: node %lld sets what version %d does not know", file,
@@ -186,6 +187,7 @@ static trit_status read_nodes(const char *file, trit_model *m) {
     for (int64_t i = 0; i < g->n; i++) {
         TRIT_TRY(read_weights(file, m, i, &g->nodes[i]));
         TRIT_TRY(read_vectors(file, m, i, &g->nodes[i]));
+        TRIT_TRY(trit_node_check_unused(file, i, &g->nodes[i])); /* now with vectors */
     }
     return TRIT_OK;
 }
@@ -245,7 +247,7 @@ trit_status trit_model_parse_owned(uint8_t *bytes, size_t n, const char *file, t
         trit_free(bytes, n);
         return trit_fail(TRIT_ERR_MEM, "%s: out of memory", file);
     }
-    m->refs = 1;
+    atomic_init(&m->refs, 1);
     m->bytes = bytes;
     m->n = n;
     trit_status status = read_header(file, m);
@@ -267,7 +269,7 @@ trit_status trit_model_parse(const void *bytes, size_t n, const char *name, trit
 }
 
 void trit_model_close(trit_model *m) {
-    if (!m || --m->refs > 0) return;
+    if (!m || atomic_fetch_sub(&m->refs, 1) > 1) return;
     trit_free(m->bytes, m->n);
     free(m->unpacked);
     free(m->class_names);

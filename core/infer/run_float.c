@@ -45,10 +45,9 @@ typedef struct {
     prepared *nodes;
     uint8_t *weights; /* all packed weights and numbers */
     float *vectors;   /* biases, scales, offsets */
-    size_t values_bytes, unpacked_bytes, frame_bytes, scratch;
+    size_t values_bytes, unpacked_bytes, frame_bytes, room_bytes, scratch;
     size_t lane_bytes; /* of these but scratch */
     int64_t lanes;     /* groups of images at a time */
-    bool warm;         /* a whole group has run: scratch has its size */
 } state;
 
 /* Memory of the images that are taken through the network together. */
@@ -56,6 +55,7 @@ typedef struct {
     uint8_t *values;
     float *unpacked; /* the columns at work */
     float *frame;    /* the image at work by tables */
+    void *room;      /* of the convolution at work */
 } lane;
 
 typedef struct {
@@ -112,6 +112,18 @@ static way choose(int64_t images, const trit_node *d) {
     return winograd && d->C * d->K <= CACHED_WEIGHTS ? WAY_COLUMNS : WAY_TABLE;
 }
 
+static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
+
+/* Room of trit_conv_forward for any number of images up to a group's. */
+static void plan_room(state *s, const trit_node *d) {
+    for (int64_t n = 1; n <= s->images; n++) {
+        const trit_conv_geom g = trit_node_geometry(d, n);
+        const trit_conv_room room = trit_conv_forward_room(&g);
+        s->room_bytes = larger(s->room_bytes, room.shared);
+        s->scratch = larger(s->scratch, room.scratch);
+    }
+}
+
 /* What a node takes: bytes of weights and vectors, and of memory that all share. */
 static void plan_node(trit_runner *r, state *s, int64_t i) {
     const trit_node *d = &r->graph->nodes[i];
@@ -134,9 +146,10 @@ static void plan_node(trit_runner *r, state *s, int64_t i) {
     r->weight_bytes += whole_lines(weights);
     r->weighs[i] = whole_lines(weights);
     r->vector_bytes += vectors * sizeof(float);
-    if (frame > s->frame_bytes) s->frame_bytes = frame;
-    if (unpacked > s->unpacked_bytes) s->unpacked_bytes = unpacked;
-    if (scratch > s->scratch) s->scratch = scratch;
+    s->frame_bytes = larger(s->frame_bytes, frame);
+    s->unpacked_bytes = larger(s->unpacked_bytes, unpacked);
+    s->scratch = larger(s->scratch, scratch);
+    if (p->way == WAY_COLUMNS || p->way == WAY_NUMBERS) plan_room(s, d);
 }
 
 static trit_status fill(trit_runner *r, state *s) {
@@ -183,7 +196,8 @@ static trit_status prepare(trit_runner *r) {
     for (int64_t i = 0; i < g->n; i++) plan_node(r, s, i);
     const int64_t groups = (r->batch + s->images - 1) / s->images;
     s->lanes = groups < trit_threads() ? groups : trit_threads();
-    s->lane_bytes = s->values_bytes + whole_lines(s->unpacked_bytes) + whole_lines(s->frame_bytes);
+    s->lane_bytes = s->values_bytes + whole_lines(s->unpacked_bytes) + whole_lines(s->frame_bytes) +
+                    whole_lines(s->room_bytes);
     r->arena_bytes = (size_t)s->lanes * s->lane_bytes;
     if (!allocate(r, s)) return trit_fail_within(TRIT_ERR_MEM, "runner");
     TRIT_TRY(fill(r, s));
@@ -255,8 +269,9 @@ static void shortcut_image(void *context, int64_t n, int worker) {
 static lane lane_of(const trit_runner *r, int64_t i) {
     const state *s = r->state;
     uint8_t *values = r->arena + (size_t)i * s->lane_bytes, *unpacked = values + s->values_bytes;
-    return (lane){values, (float *)(void *)unpacked,
-                  (float *)(void *)(unpacked + whole_lines(s->unpacked_bytes))};
+    uint8_t *frame = unpacked + whole_lines(s->unpacked_bytes);
+    return (lane){values, (float *)(void *)unpacked, (float *)(void *)frame,
+                  frame + whole_lines(s->frame_bytes)};
 }
 
 static trit_status run_conv(const trit_runner *r, const lane *l, int64_t i, int64_t n, job *j) {
@@ -265,7 +280,6 @@ static trit_status run_conv(const trit_runner *r, const lane *l, int64_t i, int6
     const prepared *p = &s->nodes[i];
     if (p->way == WAY_TABLE) {
         const int64_t in = d->H * d->W * d->C, out = d->P * d->Q * d->K;
-        TRIT_TRY(trit_scratch_reserve(s->scratch));
         for (int64_t m = 0; m < n; m++)
             trit_table_run(d, &p->table, j->a + m * in, l->frame, j->b ? j->b + m * out : NULL,
                            j->y + m * out);
@@ -274,7 +288,8 @@ static trit_status run_conv(const trit_runner *r, const lane *l, int64_t i, int6
     const trit_conv_geom g = trit_node_geometry(d, n);
     if (p->way == WAY_COLUMNS) trit_columns_unpack(&p->columns, l->unpacked);
     const float *w = p->way == WAY_COLUMNS ? l->unpacked : p->numbers;
-    TRIT_TRY(trit_conv_forward(&g, j->a, w, j->y, NULL));
+    const trit_conv_along along = {.room = l->room, .room_bytes = s->room_bytes};
+    TRIT_TRY(trit_conv_forward(&g, j->a, w, j->y, &along));
     j->a = NULL;
     finish(j);
     return TRIT_OK;
@@ -344,20 +359,19 @@ static trit_status run_in_turns(trit_runner *r, int64_t n, const float *x, float
     for (int64_t i = 0; i < n; i += s->images)
         TRIT_TRY(run_lane(r, &l, n - i < s->images ? n - i : s->images, x + i * g->C * g->H * g->W,
                           y + i * g->classes));
-    if (n >= s->images) s->warm = true;
     return TRIT_OK;
 }
 
 /*
  * A group for every thread at a time, as long as there are some: threads then share nothing but
- * weights.  Once groups went in turns before, so that scratch has its size; what is left over goes
- * in turns, too, as do observed and measured runs.
+ * weights.  What is left over goes in turns, as do observed and measured runs.
  */
 static trit_status run(trit_runner *r, int64_t n, const float *x, float *y) {
     const trit_graph *g = r->graph;
     const state *s = r->state;
     const int64_t lanes = trit_threads(), shared = n / s->images / lanes * lanes;
-    if (!s->warm || lanes < 2 || lanes > s->lanes || r->least || r->seconds || r->watch)
+    TRIT_TRY(trit_scratch_reserve(s->scratch)); /* none is lost but by a failure elsewhere */
+    if (lanes < 2 || lanes > s->lanes || r->least || r->seconds || r->watch)
         return run_in_turns(r, n, x, y);
     groups q = {.r = r, .x = x, .y = y};
     trit_parallel(shared, run_group, &q);

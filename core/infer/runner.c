@@ -1,6 +1,8 @@
 /*
  * runner.c - making, running and asking runners; the engines do the work.
  */
+#include <immintrin.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -13,6 +15,20 @@ double trit_now(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
+
+unsigned trit_turn_take(void) {
+    pthread_mutex_lock(&turn);
+    const unsigned before = _mm_getcsr();
+    trit_flush_denormals();
+    return before;
+}
+
+void trit_turn_give(unsigned before) {
+    _mm_setcsr(before);
+    pthread_mutex_unlock(&turn);
 }
 
 int64_t trit_node_weights(const trit_node *d) {
@@ -100,7 +116,7 @@ trit_status trit_runner_new(trit_model *m, const trit_runner_options *options, t
     trit_runner *r = calloc(1, sizeof *r);
     if (!r) return trit_fail(TRIT_ERR_MEM, "runner: out of memory");
     r->model = m;
-    m->refs++;
+    atomic_fetch_add(&m->refs, 1);
     r->graph = trit_model_graph(m);
     r->bits = o.bits;
     r->batch = o.batch ? o.batch : 1;
@@ -111,7 +127,11 @@ trit_status trit_runner_new(trit_model *m, const trit_runner_options *options, t
     if (!r->spans || !r->weighs) status = trit_fail(TRIT_ERR_MEM, "runner: out of memory");
     for (int64_t i = 0; status == TRIT_OK && i < r->graph->n; i++)
         r->weighs[i] = (size_t)trit_node_weights(&r->graph->nodes[i]) * sizeof(float);
-    if (status == TRIT_OK) status = r->engine->prepare(r);
+    if (status == TRIT_OK) {
+        const unsigned before = trit_turn_take();
+        status = r->engine->prepare(r);
+        trit_turn_give(before);
+    }
     if (status == TRIT_OK)
         *out = r;
     else
@@ -122,12 +142,15 @@ trit_status trit_runner_new(trit_model *m, const trit_runner_options *options, t
 trit_status trit_runner_run(trit_runner *r, int64_t n, const float *x, float *y) {
     const trit_graph *g = r->graph;
     const int64_t in = g->C * g->H * g->W;
+    const unsigned before = trit_turn_take();
+    trit_status status = TRIT_OK;
     r->watch_at = 0;
-    for (int64_t i = 0; i < n; i += r->batch) {
+    for (int64_t i = 0; i < n && status == TRIT_OK; i += r->batch) {
         const int64_t m = n - i < r->batch ? n - i : r->batch;
-        TRIT_TRY(r->engine->run(r, m, x + i * in, y + i * g->classes));
+        status = r->engine->run(r, m, x + i * in, y + i * g->classes);
     }
-    return TRIT_OK;
+    trit_turn_give(before);
+    return status;
 }
 
 void trit_runner_close(trit_runner *r) {
@@ -167,7 +190,6 @@ trit_status trit_model_calibrated(const trit_runner *r, bool archive, trit_model
     g.least = r->least[0];
     g.greatest = r->greatest[0];
     for (int64_t i = 0; i < g.n; i++) {
-        if (g.nodes[i].weight == TRIT_WEIGHT_T5) g.nodes[i].weight = TRIT_WEIGHT_T2;
         g.nodes[i].least = r->least[i + 1];
         g.nodes[i].greatest = r->greatest[i + 1];
     }

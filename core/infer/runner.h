@@ -59,6 +59,11 @@ struct trit_runner {
 void trit_runner_note(trit_runner *r, int64_t value, const float *x, int64_t n);
 double trit_now(void);
 
+/* Whoever computes takes a turn: all share the pool's threads and scratch.  Denormals are flushed
+ * meanwhile, as the pool's threads do; giving the turn back restores what the caller had. */
+unsigned trit_turn_take(void);
+void trit_turn_give(unsigned before);
+
 /* Bytes of whole cache lines: what follows in a block begins on one. */
 static inline size_t whole_lines(size_t bytes) { return (bytes + 63) / 64 * 64; }
 

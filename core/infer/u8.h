@@ -49,13 +49,14 @@ typedef struct {
 } u8_conv;
 
 typedef struct {
-    u8_value *values; /* [n + 1] */
-    u8_conv *convs;   /* [n], only convs' are filled */
-    float **bias;     /* [n] -> [K]: in steps of the result, all zero points included */
-    float **gain;     /* [n] -> [K]: pointwise and pools */
-    uint8_t *weights; /* all packed weights */
-    float *vectors;   /* all scales, biases, gains */
-    size_t scratch;   /* bytes a worker needs */
+    u8_value *values;     /* [n + 1] */
+    u8_conv *convs;       /* [n], only convs' are filled */
+    float **bias;         /* [n] -> [K]: in steps of the result, all zero points included */
+    float **gain;         /* [n] -> [K]: pointwise and pools */
+    uint8_t *weights;     /* all packed weights */
+    float *vectors;       /* all scales, biases, gains */
+    size_t scratch;       /* bytes a worker needs */
+    size_t room, room_at; /* bytes float convolutions hold, and where they lie in the arena */
 } u8_state;
 
 /* u8_prepare.c */

@@ -261,6 +261,19 @@ static size_t scratch_of(const trit_node *d, const u8_conv *c) {
     return bytes;
 }
 
+/* A float convolution's numbers in and out, and what its forward pass needs for any number of
+ * images. */
+static size_t float_bytes(const trit_runner *r, u8_state *s, const trit_node *d) {
+    const size_t numbers = (size_t)(d->C * d->H * d->W + d->K * d->P * d->Q);
+    for (int64_t n = 1; n <= r->batch; n++) {
+        const trit_conv_geom g = trit_node_geometry(d, n);
+        const trit_conv_room room = trit_conv_forward_room(&g);
+        s->room = room.shared > s->room ? room.shared : s->room;
+        s->scratch = room.scratch > s->scratch ? room.scratch : s->scratch;
+    }
+    return (size_t)r->batch * sizeof(float) * numbers;
+}
+
 static void measure(trit_runner *r, u8_state *s) {
     const trit_graph *g = r->graph;
     trit_plan_lives(g, r->spans);
@@ -276,13 +289,13 @@ static void measure(trit_runner *r, u8_state *s) {
             r->weight_bytes += packed_bytes(d, c);
             r->weighs[i] = packed_bytes(d, c);
             r->vector_bytes += (size_t)(c->planes * d->K) * sizeof(float);
-            if (c->way == U8_FLOAT)
-                temporary->bytes = (size_t)r->batch * sizeof(float) *
-                                   (size_t)(d->C * d->H * d->W + d->K * d->P * d->Q);
+            if (c->way == U8_FLOAT) temporary->bytes = float_bytes(r, s, d);
         }
         s->scratch = scratch > s->scratch ? scratch : s->scratch;
     }
-    r->arena_bytes = trit_plan_spans(r->spans, 2 * g->n + 1);
+    r->arena_bytes = whole_lines(trit_plan_spans(r->spans, 2 * g->n + 1));
+    s->room_at = r->arena_bytes;
+    r->arena_bytes += whole_lines(s->room);
 }
 
 static trit_status allocate(trit_runner *r, u8_state *s) {
@@ -319,6 +332,19 @@ static trit_status fill(trit_runner *r, u8_state *s) {
     return status;
 }
 
+/* Exact sums in 32 bits. */
+static trit_status check_rows(const trit_runner *r) {
+    for (int64_t i = 0; i < r->graph->n; i++) {
+        const trit_node *d = &r->graph->nodes[i];
+        if (d->kind == TRIT_NODE_CONV && d->weight != TRIT_WEIGHT_FLOAT &&
+            row_length(d) > TRIT_DOT_MOST)
+            return trit_fail(TRIT_ERR_UNSUPPORTED,
+                             "runner: node %lld sums %lld numbers, integers at most %lld",
+                             (long long)i, (long long)row_length(d), (long long)TRIT_DOT_MOST);
+    }
+    return TRIT_OK;
+}
+
 static trit_status check_frames(const trit_runner *r, const u8_state *s) {
     for (int64_t v = 0; v <= r->graph->n; v++)
         if (s->values[v].bytes > INT32_MAX / 2)
@@ -336,6 +362,7 @@ trit_status trit_u8_prepare(trit_runner *r) {
                          "runner: %d-bit activations need a calibrated model; "
                          "trit export --calibrate makes one",
                          r->bits);
+    TRIT_TRY(check_rows(r));
     u8_state *s = r->state = calloc(1, sizeof *s);
     if (!s) return trit_fail(TRIT_ERR_MEM, "runner: out of memory");
     s->values = calloc(n + 1, sizeof *s->values);

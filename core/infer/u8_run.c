@@ -263,8 +263,8 @@ static trit_status run_float(job *j, int64_t images) {
     float *y = x + images * d->C * d->H * d->W;
     const trit_conv_geom g = trit_node_geometry(d, images);
     trit_parallel(images, restore_image, j);
-    TRIT_TRY(trit_conv_forward(&g, x, j->c->weights, y, NULL));
-    TRIT_TRY(trit_scratch_reserve(j->s->scratch));
+    const trit_conv_along along = {.room = j->r->arena + j->s->room_at, .room_bytes = j->s->room};
+    TRIT_TRY(trit_conv_forward(&g, x, j->c->weights, y, &along));
     j->part = y;
     trit_parallel(images * d->P, float_row, j);
     return TRIT_OK;
@@ -381,19 +381,20 @@ static trit_status run_node(job *j, int64_t images) {
 }
 
 /* The requantisation of node i, as far as it does not depend on the plane. */
+/* A clamp may lie outside of what was seen in calibration, and of the bytes. */
+static float within(float v, float least, float most) {
+    return v < least ? least : v > most ? most : v;
+}
+
 static trit_requant requant_of(const job *j) {
     const trit_node *d = j->d;
     const u8_value *y = j->y;
     trit_requant t = {
         .rows = d->K, .ld = d->K, .bias = j->s->bias[j->i], .y_step = d->K, .add_step = d->K};
     if (j->b) t.add_scale = j->b->step / y->step;
-    t.lo = y->none ? -INFINITY : 0;
-    t.hi = y->none ? INFINITY : y->top;
-    if (d->clamp) {
-        const float lo = d->lo / y->step + y->zero, hi = d->hi / y->step + y->zero;
-        t.lo = lo > t.lo ? lo : t.lo;
-        t.hi = hi < t.hi ? hi : t.hi;
-    }
+    const float least = y->none ? -INFINITY : 0, most = y->none ? INFINITY : y->top;
+    t.lo = d->clamp ? within(d->lo / y->step + y->zero, least, most) : least;
+    t.hi = d->clamp ? within(d->hi / y->step + y->zero, least, most) : most;
     return t;
 }
 

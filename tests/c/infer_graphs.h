@@ -297,4 +297,14 @@ static inline void reference_run(trit_graph *g, const float *x, double *y, bool 
     for (int64_t i = 0; i <= g->n; i++) free(value[i]);
 }
 
+static inline trit_model *model_of(test_graph *t, bool archive) {
+    trit_model *m = NULL;
+    if (trit_model_encode(&t->g, archive, &m) != TRIT_OK) fail_msg("%s", trit_last_error());
+    return m;
+}
+
+static inline void images(float *x, int64_t n, uint64_t seed) {
+    trit_rng_fill_normal(seed, TRIT_STREAM_USER, 0.0f, 1.0f, x, n);
+}
+
 #endif

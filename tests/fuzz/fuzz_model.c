@@ -107,8 +107,6 @@ static void write_again(trit_model *m, bool archive, const float *x) {
     g.nodes = malloc((size_t)g.n * sizeof *g.nodes);
     must(g.nodes != NULL, "memory");
     memcpy(g.nodes, trit_model_graph(m)->nodes, (size_t)g.n * sizeof *g.nodes);
-    for (int64_t i = 0; i < g.n; i++) /* the codes of an archive are 2-bit ones in memory */
-        if (g.nodes[i].weight == TRIT_WEIGHT_T5) g.nodes[i].weight = TRIT_WEIGHT_T2;
     must(trit_model_encode(&g, archive, &again) == TRIT_OK, "encode");
     free(g.nodes);
     if (run(m, TRIT_ISA_GENERIC, 0, x, a)) {

@@ -131,7 +131,7 @@ describe("trit.methods.recipe", function()
     config = assert(json.decode(run_file:read_strings("config")[1]))
     assert.are.equal("adam", config.optimizer.name)
     assert.are.equal(5e-5, config.threshold_optimizer.groups[1].options.lr)
-    local _, _, third = smoke("apprentice", { lr = 0.25, weight_decay = 0.003 }) -- trains by a loop of its own
+    local _, _, third = smoke("apprentice", { lr = 0.25, weight_decay = 0.003 }) -- has its own training
     local apprentice <close> = assert(trit.h5.open(third .. "/run.h5")) -- luacheck: ignore
     config = assert(json.decode(apprentice:read_strings("config")[1]))
     assert.are.equal("sgd", config.optimizer.name)

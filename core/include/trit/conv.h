@@ -31,7 +31,17 @@ typedef struct {
     const trit_make *x, *dy; /* how rows of x, of dy are made                                   */
     const trit_take *take;   /* what becomes of rows of y (forward) or dx (backward data) ...   */
     double *sums;            /* ... and their sums [2][channels], overwritten                   */
+    void *room;              /* memory for what the forward pass holds meanwhile ...            */
+    size_t room_bytes;       /* ... used where it suffices, see trit_conv_forward_room          */
 } trit_conv_along;
+
+/* Memory a forward pass needs beside its operands, in bytes: one block for all, and scratch of
+ * every worker (trit_scratch_reserve).  Where both are provided a pass allocates nothing, but for
+ * the library that GEMM calls. */
+typedef struct {
+    size_t shared, scratch;
+} trit_conv_room;
+trit_conv_room trit_conv_forward_room(const trit_conv_geom *g);
 
 /* y = conv(x, w).  Errors: no memory for scratch. */
 trit_status trit_conv_forward(const trit_conv_geom *g, const float *x, const float *w, float *y,
