@@ -160,7 +160,7 @@ static void read_node(lua_State *L, int keep, trit_node *d) {
     d->K = field_integer(L, "K", 0);
     for (int i = 0; i < 8; i++) *at[i] = field_integer(L, windows[i], i == 4 || i == 5 ? 0 : 1);
     d->groups = field_integer(L, "groups", 1);
-    d->scales = field_integer(L, "scales", 1);
+    d->scales = field_integer(L, "scales", 0);
     lua_getfield(L, -1, "clamp");
     d->clamp = lua_istable(L, -1);
     if (d->clamp) {
