@@ -4,12 +4,12 @@
  * vnni64.  Fields are separated by masks alone.  With v = packed bytes as signed numbers,
  *   A = dp(x, v)  B = dp(x, v & 63)  C = dp(x, v & 15)  D = dp(x, v & 3)
  * give the four rows' sums  D, (C - D) / 4, (B - C) / 16, (A - B) / 64, exact.  The first three are
- * of codes w + 1: the sum of x is taken off; the last holds w itself.  A tile is 7 pixels x 64
- * rows, 28 sums in registers (the widths of ImageNet networks are multiples of 7).
+ * of codes w + 1: the sum of x is taken off; the last holds w itself.  A tile is 6 pixels x 64
+ * rows (fields.h).
  *   |A| <= 106 x 255 K, so K <= 79 000 keeps 32 bits.
  *
  * vnni16, vnni32, vnni64x.  For layers of few channels or short sums weights stay expanded (they
- * fit the first-level cache); tiles of 16 x 1, 8 x 2 and 7 x 4 vectors, no correction.
+ * fit the first-level cache); tiles of 16 x 1, 8 x 2 and 6 x 4 vectors, no correction.
  */
 #include "infer/dot.h"
 #include "infer/vnni/fields.h"
@@ -49,17 +49,28 @@ INLINE void tile64(const trit_dot_shape *s, const uint8_t *w, const uint8_t *x, 
                    int32_t *acc, const int nn) {
     __m512i A[TILE], B[TILE], C[TILE], D[TILE];
     const int64_t step = s->step, per = s->groups / s->segments;
+    const masks m = make_masks();
     EACH_PIXEL A[i] = B[i] = C[i] = D[i] = _mm512_setzero_si512();
     for (int64_t segment = 0; segment < s->segments; segment++) {
-        const uint8_t *q = x + s->offset[segment * per], *q3 = q + 3 * step, *q6 = q + 6 * step;
-        for (int64_t g = 0; g < per; g++, w += ROWS, q += 4, q3 += 4, q6 += 4) {
-            const __m512i v = _mm512_loadu_si512(w);
-            const __m512i v63 = masked(v, &mask63);
-            PASS(A, B, v, v63)
-            const __m512i v15 = masked(v63, &mask15);
-            const __m512i v3 = masked(v15, &mask3);
-            PASS(C, D, v15, v3)
+        const uint8_t *q = x + s->offset[segment * per], *q3 = q + 3 * step;
+        for (int64_t g = 0; g < per; g++, w += ROWS, q += 4, q3 += 4) {
+            const four_fields fields = masks_of(&m, _mm512_loadu_si512(w));
+            PASS(&fields)
         }
+    }
+    EACH_PIXEL store_rows(acc + i * ROWS, A[i], B[i], C[i], D[i], sums[i]);
+}
+
+/* Pixels anywhere: rows of 7 or 8 leave tiles half empty. */
+INLINE void loose64(const trit_dot_shape *s, const uint8_t *w, const uint8_t *const x[TILE],
+                    const int32_t *sums, int32_t *acc, const int nn) {
+    __m512i A[TILE], B[TILE], C[TILE], D[TILE];
+    const masks m = make_masks();
+    EACH_PIXEL A[i] = B[i] = C[i] = D[i] = _mm512_setzero_si512();
+    for (int64_t g = 0; g < s->groups; g++, w += ROWS) {
+        const four_fields fields = masks_of(&m, _mm512_loadu_si512(w));
+        const int64_t at = s->offset[g];
+        EACH_PIXEL multiply(&A[i], &B[i], &C[i], &D[i], &fields, x[i] + at);
     }
     EACH_PIXEL store_rows(acc + i * ROWS, A[i], B[i], C[i], D[i], sums[i]);
 }
@@ -89,11 +100,19 @@ static void one_pixel(const trit_dot_shape *s, const uint8_t *w, const uint8_t *
 typedef void (*tile_fn)(const trit_dot_shape *s, const uint8_t *w, const uint8_t *x,
                         const int32_t *sums, int32_t *acc);
 
+typedef void (*loose_fn)(const trit_dot_shape *s, const uint8_t *w, const uint8_t *const x[TILE],
+                         const int32_t *sums, int32_t *acc);
+
 #define SIZED(n)                                                                                   \
     __attribute__((noinline)) static void tile64_##n(const trit_dot_shape *s, const uint8_t *w,    \
                                                      const uint8_t *x, const int32_t *sums,        \
                                                      int32_t *acc) {                               \
         tile64(s, w, x, sums, acc, n);                                                             \
+    }                                                                                              \
+    __attribute__((noinline)) static void loose64_##n(const trit_dot_shape *s, const uint8_t *w,   \
+                                                      const uint8_t *const x[TILE],                \
+                                                      const int32_t *sums, int32_t *acc) {         \
+        loose64(s, w, x, sums, acc, n);                                                            \
     }
 SIZED(1)
 SIZED(2)
@@ -101,9 +120,33 @@ SIZED(3)
 SIZED(4)
 SIZED(5)
 SIZED(6)
-SIZED(7)
-static const tile_fn tiles64[] = {NULL,     tile64_1, tile64_2, tile64_3,
-                                  tile64_4, tile64_5, tile64_6, tile64_7};
+static const tile_fn tiles64[] = {NULL, tile64_1, tile64_2, tile64_3, tile64_4, tile64_5, tile64_6};
+static const loose_fn loose_tiles[] = {NULL,      loose64_1, loose64_2, loose64_3,
+                                       loose64_4, loose64_5, loose64_6};
+
+static int64_t tiles_of(int64_t pixels) { return (pixels + TILE - 1) / TILE; }
+
+/* Pixels of tile t of `tiles`, when `left` are still to do: as even as possible. */
+static int64_t share(int64_t left, int64_t tiles, int64_t t) {
+    return (left + tiles - t - 1) / (tiles - t);
+}
+
+static void dot_loose(const trit_dot_shape *s, const uint8_t *packed, const uint8_t *x,
+                      int64_t width, int64_t pixels, const int32_t *sums, int32_t *acc) {
+    const int64_t tiles = tiles_of(pixels);
+    int64_t column = 0;
+    for (int64_t t = 0, p = 0, n; t < tiles; t++, p += n) {
+        const uint8_t *at[TILE];
+        n = share(pixels - p, tiles, t);
+        for (int64_t i = 0; i < n; i++) {
+            at[i] = x + column * s->step;
+            if (++column < width) continue;
+            column = 0;
+            x += s->row_step;
+        }
+        loose_tiles[n](s, packed, at, sums + p, acc + p * ROWS);
+    }
+}
 
 static void dot64(const trit_dot_shape *s, const uint8_t *packed, const uint8_t *x, int64_t width,
                   int64_t height, const int32_t *sums, int32_t *acc, void *scratch) {
@@ -112,14 +155,17 @@ static void dot64(const trit_dot_shape *s, const uint8_t *packed, const uint8_t 
         one_pixel(s, packed, x, *sums, acc);
         return;
     }
-    const int64_t tiles = (width + TILE - 1) / TILE;
+    const int64_t tiles = tiles_of(width);
+    if (8 * height * tiles > 9 * tiles_of(width * height)) {
+        dot_loose(s, packed, x, width, width * height, sums, acc);
+        return;
+    }
     for (int64_t row = 0; row < height; row++, x += s->row_step)
-        for (int64_t t = 0, p = 0; t < tiles; t++) { /* as even as possible */
-            const int64_t n = (width - p + tiles - t - 1) / (tiles - t);
+        for (int64_t t = 0, p = 0, n; t < tiles; t++, p += n) {
+            n = share(width - p, tiles, t);
             tiles64[n](s, packed, x + p * s->step, sums, acc);
             sums += n;
             acc += n * ROWS;
-            p += n;
         }
 }
 
@@ -209,16 +255,17 @@ static void dot32(const trit_dot_shape *s, const uint8_t *packed, const uint8_t 
         }
 }
 
-/* 7 pixels x 64 rows of expanded weights: as tile64, without codes to correct. */
+/* 6 pixels x 64 rows of expanded weights: as tile64, without codes to correct. */
 INLINE void wide_tile(const trit_dot_shape *s, const uint8_t *w, const uint8_t *x, int32_t *acc,
                       const int nn) {
     __m512i A[TILE], B[TILE], C[TILE], D[TILE];
     const int64_t step = s->step;
     EACH_PIXEL A[i] = B[i] = C[i] = D[i] = _mm512_setzero_si512();
     for (int64_t g = 0; g < s->groups; g++, w += 256) { /* runs are too short for a loop each */
-        const uint8_t *q = x + s->offset[g], *q3 = q + 3 * step, *q6 = q + 6 * step;
-        PASS(A, B, _mm512_loadu_si512(w), _mm512_loadu_si512(w + 64))
-        PASS(C, D, _mm512_loadu_si512(w + 128), _mm512_loadu_si512(w + 192))
+        const uint8_t *q = x + s->offset[g], *q3 = q + 3 * step;
+        const four_fields fields = {{_mm512_loadu_si512(w), _mm512_loadu_si512(w + 64),
+                                     _mm512_loadu_si512(w + 128), _mm512_loadu_si512(w + 192)}};
+        PASS(&fields)
     }
     EACH_PIXEL {
         int32_t *to = acc + i * ROWS;
@@ -240,23 +287,21 @@ WIDE(3)
 WIDE(4)
 WIDE(5)
 WIDE(6)
-WIDE(7)
 
 static void dot_wide(const trit_dot_shape *s, const uint8_t *packed, const uint8_t *x,
                      int64_t width, int64_t height, const int32_t *sums, int32_t *acc,
                      void *scratch) {
     static void (*const tiles[])(const trit_dot_shape *, const uint8_t *, const uint8_t *,
                                  int32_t *) = {NULL,   wide_1, wide_2, wide_3,
-                                               wide_4, wide_5, wide_6, wide_7};
+                                               wide_4, wide_5, wide_6};
     (void)sums;
     (void)scratch;
-    const int64_t n_tiles = (width + TILE - 1) / TILE;
+    const int64_t n_tiles = tiles_of(width);
     for (int64_t row = 0; row < height; row++, x += s->row_step)
-        for (int64_t t = 0, p = 0; t < n_tiles; t++) {
-            const int64_t n = (width - p + n_tiles - t - 1) / (n_tiles - t);
+        for (int64_t t = 0, p = 0, n; t < n_tiles; t++, p += n) {
+            n = share(width - p, n_tiles, t);
             tiles[n](s, packed, x + p * s->step, acc);
             acc += n * ROWS;
-            p += n;
         }
 }
 

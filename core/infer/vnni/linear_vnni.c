@@ -60,35 +60,19 @@ INLINE void one_vector(const trit_linear_job *j, int64_t block, const int nn) {
     for (int i = 0; i < nn; i++) store_block(j, 0, (block + i) * ROWS, A[i], B[i], C[i], D[i]);
 }
 
-/* sum += four codes times four numbers of q.  Written as an instruction: gcc 12 loads broadcasts
- * ahead and spills sums. */
-INLINE void add_four(__m512i *sum, __m512i codes, const int8_t *q) {
-    __asm__("vpdpbusd %[q]%{1to16%}, %[codes], %[sum]"
-            : [sum] "+v"(*sum)
-            : [codes] "v"(codes), [q] "m"(*(const four *)q));
-}
-
-#define EACH_VECTOR     _Pragma("GCC unroll 7") for (int i = 0; i < nn; i++)
-#define VECTOR(i)       ((i) < 3 ? q + (i)*j->pitch : (i) < 6 ? q3 + ((i)-3) * j->pitch : q6)
-#define ADD_ALL(sum, v) EACH_VECTOR add_four(&sum[i], v, VECTOR(i));
-
 INLINE void tile(const trit_linear_job *j, int64_t block, int64_t c, const int nn) {
     const uint8_t *w = j->packed + (size_t)block * j->block_bytes;
-    const int8_t *q = j->q + c * j->pitch, *q3 = q + 3 * j->pitch, *q6 = q + 6 * j->pitch;
+    const int64_t step = j->pitch;
+    const int8_t *q = j->q + c * step, *q3 = q + 3 * step;
+    const masks m = make_masks();
     __m512i A[TILE], B[TILE], C[TILE], D[TILE];
-    EACH_VECTOR A[i] = B[i] = C[i] = D[i] = _mm512_setzero_si512();
-    for (int64_t g = 0; g < j->groups; g++, w += ROWS, q += 4, q3 += 4, q6 += 4) {
-        const __m512i v = _mm512_loadu_si512(w);
+    EACH_PIXEL A[i] = B[i] = C[i] = D[i] = _mm512_setzero_si512();
+    for (int64_t g = 0; g < j->groups; g++, w += ROWS, q += 4, q3 += 4) {
+        const four_fields codes = masks_of(&m, _mm512_loadu_si512(w));
         _mm_prefetch((const char *)w + PREFETCH, _MM_HINT_T0);
-        ADD_ALL(A, v)
-        const __m512i v63 = masked(v, &mask63);
-        ADD_ALL(B, v63)
-        const __m512i v15 = masked(v63, &mask15);
-        ADD_ALL(C, v15)
-        const __m512i v3 = masked(v15, &mask3);
-        ADD_ALL(D, v3)
+        EACH_PIXEL multiply_codes(&A[i], &B[i], &C[i], &D[i], &codes, AT(i));
     }
-    EACH_VECTOR store_block(j, c + i, block * ROWS, A[i], B[i], C[i], D[i]);
+    EACH_PIXEL store_block(j, c + i, block * ROWS, A[i], B[i], C[i], D[i]);
 }
 
 typedef void (*tile_fn)(const trit_linear_job *j, int64_t block, int64_t c);
@@ -104,8 +88,7 @@ SIZED(3)
 SIZED(4)
 SIZED(5)
 SIZED(6)
-SIZED(7)
-static const tile_fn tiles[] = {NULL, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7};
+static const tile_fn tiles[] = {NULL, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6};
 
 static void run(const trit_linear_job *j, int64_t first, int64_t end, void *scratch) {
     (void)scratch;

@@ -1,5 +1,5 @@
 /*
- * wino_vnni.c - Winograd F(2,3) by vpdpbusd: tiles of 7 pairs of pixels x 64 rows, position after
+ * wino_vnni.c - Winograd F(2,3) by vpdpbusd: tiles of 6 pairs of pixels x 64 rows, position after
  * position; see wino.h and dot_vnni.c, whose masks separate the fields.
  *
  * Nibbles: with v = packed bytes as signed numbers, A = dp(x, v) and B = dp(x, v & 15) give two
@@ -61,31 +61,26 @@ INLINE __m512i difference(__m512i a, __m512i b, const int bits) {
     return _mm512_srai_epi32(_mm512_sub_epi32(a, b), bits);
 }
 
+INLINE four_fields nibbles_of(const masks *m, __m512i v, __m512i u) {
+    return (four_fields){{v, _mm512_and_si512(v, m->m15), u, _mm512_and_si512(u, m->m15)}};
+}
+
 /* Position t of nn pairs; `ahead` are weights that will be needed, as many as are read here. */
 INLINE void tile(const trit_dot_shape *s, const uint8_t *w, const uint8_t *x, const uint8_t *ahead,
                  const target *to, const int t, const int nn) {
     __m512i A[TILE], B[TILE], C[TILE], D[TILE];
     const int64_t step = s->step, per = s->groups / s->segments;
     const bool wide = t == 1 || t == 2;
+    const masks m = make_masks();
     EACH_PIXEL A[i] = B[i] = C[i] = D[i] = _mm512_setzero_si512();
     for (int64_t segment = 0; segment < s->segments; segment++) {
-        const uint8_t *q = x + s->offset[segment * per], *q3 = q + 3 * step, *q6 = q + 6 * step;
-        for (int64_t g = 0; g < per; g++, q += 4, q3 += 4, q6 += 4) {
+        const uint8_t *q = x + s->offset[segment * per], *q3 = q + 3 * step;
+        for (int64_t g = 0; g < per; g++, q += 4, q3 += 4) {
             const __m512i v = _mm512_loadu_si512(w);
             _mm_prefetch((const char *)ahead, _MM_HINT_T0);
-            if (wide) {
-                const __m512i v15 = masked(v, &mask15);
-                PASS(A, B, v, v15)
-                const __m512i u = _mm512_loadu_si512(w + ROWS);
-                const __m512i u15 = masked(u, &mask15);
-                PASS(C, D, u, u15)
-            } else {
-                const __m512i v63 = masked(v, &mask63);
-                PASS(A, B, v, v63)
-                const __m512i v15 = masked(v63, &mask15);
-                const __m512i v3 = masked(v15, &mask3);
-                PASS(C, D, v15, v3)
-            }
+            const four_fields fields =
+                wide ? nibbles_of(&m, v, _mm512_loadu_si512(w + ROWS)) : masks_of(&m, v);
+            PASS(&fields)
             w += wide ? 2 * ROWS : ROWS;
             ahead += 64;
         }
@@ -114,9 +109,8 @@ typedef void (*tile_fn)(const trit_dot_shape *s, const uint8_t *w, const uint8_t
     SIZED(t, 4)                                                                                    \
     SIZED(t, 5)                                                                                    \
     SIZED(t, 6)                                                                                    \
-    SIZED(t, 7)                                                                                    \
     static const tile_fn tiles##t[] = {NULL,        tile##t##_1, tile##t##_2, tile##t##_3,         \
-                                       tile##t##_4, tile##t##_5, tile##t##_6, tile##t##_7};
+                                       tile##t##_4, tile##t##_5, tile##t##_6};
 POSITION(0)
 POSITION(1)
 POSITION(2)
