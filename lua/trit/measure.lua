@@ -2,6 +2,7 @@
 --
 --   local rows = measure.rounds({ { name = "a", run = f }, ... }, { seconds = 2, rounds = 15 })
 --   rows[1].median, rows[1].least, rows[1].iqr       -- seconds of one call
+--   measure.set_ratio(rows[2], candidates[2], candidates[1])   -- ratio, ratio_low, ratio_high
 --
 -- A candidate's `run` may return seconds it measured itself (a peer process); its `ready`, if it has one,
 -- is called before it is timed (to set the number of threads, say).
@@ -24,7 +25,8 @@ local function quantile(list, q)
   return list[math.max(1, math.ceil(q * #list))]
 end
 
---- options: rounds (default 15); seconds per candidate in all (default 1).
+--- options: rounds (default 15); seconds per candidate in all (default 1).  A candidate's seconds, round by
+-- round, are in its `samples` afterwards.
 function measure.rounds(candidates, options)
   local rounds, seconds = options.rounds or 15, options.seconds or 1
   local times, samples = {}, {}
@@ -37,12 +39,30 @@ function measure.rounds(candidates, options)
     for i, c in ipairs(candidates) do samples[i][r] = timed(c, times[i]) end
   end
   local rows = {}
-  for i, list in ipairs(samples) do
+  for i, unsorted in ipairs(samples) do
+    candidates[i].samples = unsorted
+    local list = table.move(unsorted, 1, rounds, 1, {})
     table.sort(list)
     rows[i] = { name = candidates[i].name, median = quantile(list, 0.5), least = list[1],
       iqr = quantile(list, 0.75) - quantile(list, 0.25), rounds = rounds, times = times[i] }
   end
   return rows
+end
+
+--- Say in `row` how many times as long a candidate takes as another: of each round's ratio the median and the
+-- quartiles.  What disturbs a whole round hardly moves its ratio.
+function measure.set_ratio(row, candidate, other)
+  local list = {}
+  for r, seconds in ipairs(candidate.samples) do list[r] = seconds / other.samples[r] end
+  table.sort(list)
+  row.ratio, row.ratio_low, row.ratio_high = quantile(list, 0.5), quantile(list, 0.25), quantile(list, 0.75)
+end
+
+--- "2.05 (2.01-2.09)": ratio and quartiles of a row, with so many digits (2).
+function measure.ratio_text(row, digits)
+  if not row.ratio then return "-" end
+  local number = ("%%.%df"):format(digits or 2)
+  return ("%s (%s-%s)"):format(number, number, number):format(row.ratio, row.ratio_low, row.ratio_high)
 end
 
 --- A program that runs one timed call per line it reads and answers with its seconds; its first line is

@@ -11,6 +11,27 @@ local function bench(arguments)
   return json.decode(text), text
 end
 
+describe("trit.measure", function()
+  it("takes ratios within rounds: median and quartiles", function()
+    local measure = require "trit.measure"
+    local calls, base, times = { 0, 0 }, { 1, 8, 2, 4 }, { 2, 1, 4, 3 }
+    local function round(i) -- two calls go before: to warm up, and to see how long one takes
+      calls[i] = calls[i] + 1
+      return math.max(1, calls[i] - 2)
+    end
+    local list = { { name = "a", run = function() return base[round(1)] end },
+      { name = "b", run = function()
+        local r = round(2)
+        return base[r] * times[r]
+      end } }
+    local row = measure.rounds(list, { rounds = 4, seconds = 0 })[2]
+    measure.set_ratio(row, list[2], list[1])
+    assert.same({ 2, 1, 3 }, { row.ratio, row.ratio_low, row.ratio_high })
+    assert.equal("2.00 (1.00-3.00)", measure.ratio_text(row))
+    assert.equal("2.000 (1.000-3.000)", measure.ratio_text(row, 3))
+  end)
+end)
+
 describe("trit bench", function()
   it("train measures steps, where their time goes, and their distance from the exact path", function()
     local r = bench("train --model resnet8 --batch 16 --rounds 3 --seconds 0.2 --quant tga")
@@ -65,6 +86,8 @@ describe("trit bench", function()
       "packed 2", "half with 2 2" }, names)
     assert.is_true(r.rows[2].memory > 5e6 and r.rows[2].memory < 80e6, r.rows[2].memory)
     assert.equal(0.25, r.rows[4].residual)
+    assert.equal(1, r.rows[5].ratio) -- of the first with as many threads
+    assert.is_true(r.rows[8].ratio_low <= r.rows[8].ratio and r.rows[8].ratio <= r.rows[8].ratio_high)
     assert.equal(4, #r.tables)
     for i, t in ipairs(r.tables) do
       assert.is_true(t.multiply > 0.1 and t.reading > 0.1)
@@ -88,6 +111,8 @@ describe("trit bench", function()
       assert.equal(i <= 4 and 1 or 2, row.threads)
       assert.is_true(row.residual <= 0.25)
       if row.bytes then check_limits(row) end
+      assert.is_true(row.ratio_low <= row.ratio and row.ratio <= row.ratio_high)
+      assert.is_nil(row.samples)
     end
     assert.is_true(r.results[2].bytes_per_weight < 0.5 and r.results[2].residual > 0)
     local pipe = io.popen(("'%s/trit' bench linear --rows 96 --columns 128 --seconds 0.02"):format(source))

@@ -49,7 +49,8 @@ function bench.run(args)
   local shape = data.shape
   local x = trit.randn({ args.batch, shape[1], shape[2], shape[3] }, { seed = 1 })
   local y = trit.ones { args.batch }
-  local rows = require("trit.measure").rounds({
+  local measure = require "trit.measure"
+  local list = {
     { name = "from memory", run = function()
       for _ = 1, steps do step(x, y) end
     end },
@@ -58,13 +59,14 @@ function bench.run(args)
       epoch = epoch + 1
       for images, labels in data:train(epoch) do step(images, labels) end
       waited[#waited + 1] = data:wait_seconds() - before
-    end } }, { rounds = args.rounds, seconds = 0 })
+    end } }
+  local rows = measure.rounds(list, { rounds = args.rounds, seconds = 0 })
   waited = table.move(waited, #waited - args.rounds + 1, #waited, 1, {}) -- without the passes to warm up
   table.sort(waited)
   for i, row in ipairs(rows) do
     row.step_seconds = row.median / steps
     row.waiting = i == 2 and waited[(#waited + 1) // 2] / row.median or 0
-    row.ratio = row.median / rows[1].median
+    measure.set_ratio(row, list[i], list[1])
   end
   local head = { data = args.data, model = args.model, batch = args.batch, steps = steps,
     augment = args.augment, cached = data.cached, threads = trit.threads(), cpu = trit.core.cpu(),
@@ -79,7 +81,7 @@ function bench.run(args)
   local lines = {}
   for i, r in ipairs(rows) do
     lines[i] = { r.name, ("%.1f"):format(1e3 * r.step_seconds), ("%.1f"):format(100 * r.iqr / r.median),
-      ("%.2f"):format(100 * r.waiting), ("%.3f"):format(r.ratio) }
+      ("%.2f"):format(100 * r.waiting), measure.ratio_text(r, 3) }
   end
   print(require("trit.term").table({ "batches", "ms a step", "iqr %", "waiting %", "of from memory" }, lines,
     { false, true, true, true, true }))

@@ -75,6 +75,7 @@ end
 --- What the table and the document say of every candidate.
 local function describe(rows, list, args, macs, counts)
   local first = {} -- of a name: seconds with the first number of threads
+  local base = {} -- of a number of threads: its first candidate
   for i, row in ipairs(rows) do
     local c = list[i]
     row.residual, row.threads, row.memory = c.residual, c.threads, c.memory
@@ -83,6 +84,8 @@ local function describe(rows, list, args, macs, counts)
       local f = c.runner:facts()
       row.weight_bytes, row.arena_bytes = f.weights, f.arena
     end
+    base[c.threads] = base[c.threads] or c
+    require("trit.measure").set_ratio(row, c, base[c.threads])
     if c.threads == counts[1] then first[row.name] = row.median end
     if c.threads ~= counts[1] and first[row.name] then row.speedup = first[row.name] / row.median end
   end
@@ -112,14 +115,14 @@ local function print_rows(head)
   for i, r in ipairs(head.rows) do
     lines[i] = { r.name, tostring(r.threads), ("%.3f"):format(r.median * 1e3), ("%.3f"):format(r.least * 1e3),
       ("%.3f"):format(r.iqr * 1e3), ("%.1f"):format(r.gmacs), ("%.1f"):format(r.images),
-      term.number(r.speedup, "%.2f"), term.number(r.residual, "%.1e"),
+      require("trit.measure").ratio_text(r), term.number(r.speedup, "%.2f"), term.number(r.residual, "%.1e"),
       r.weight_bytes and ("%.2f"):format(r.weight_bytes / 1e6) or "-",
       r.arena_bytes and ("%.2f"):format(r.arena_bytes / 1e6) or "-",
       r.memory and ("%.0f"):format(r.memory / 2 ^ 20) or "-" }
   end
-  print(term.table({ "candidate", "threads", "median ms", "least", "iqr", "GMAC/s", "images/s", "speed-up",
-    "residual", "weights MB", "arena MB", "RSS MiB" }, lines,
-    { false, true, true, true, true, true, true, true, true, true, true, true }))
+  print(term.table({ "candidate", "threads", "median ms", "least", "iqr", "GMAC/s", "images/s", "ratio",
+    "speed-up", "residual", "weights MB", "arena MB", "RSS MiB" }, lines,
+    { false, true, true, true, true, true, true, true, true, true, true, true, true }))
 end
 
 local function print_report(args, head)

@@ -72,7 +72,8 @@ local function shown(rows, list)
   local best, out = {}, {}
   for i, row in ipairs(rows) do
     local c = list[i]
-    for _, field in ipairs { "threads", "residual", "bytes", "bits", "float", "memory" } do
+    for _, field in ipairs { "threads", "residual", "bytes", "bits", "float", "memory",
+      "samples" } do
       row[field] = c[field]
     end
     if row.float and (not best[row.threads] or row.median < best[row.threads].median) then
@@ -85,7 +86,15 @@ local function shown(rows, list)
   return out
 end
 
---- Rates, ratios to float32 with as many threads, and limits.
+--- How many times as long float32 takes with as many threads.
+local function set_ratios(rows, float)
+  for _, r in ipairs(rows) do
+    if float[r.threads] then require("trit.measure").set_ratio(r, float[r.threads], r) end
+  end
+  for _, r in ipairs(rows) do r.samples = nil end
+end
+
+--- Rates, ratios and limits.
 local function describe(trit, rows, args, counts)
   local M, K, N = args.rows, args.columns, args.batch
   local roof, float, first, peaks = {}, {}, {}, {}
@@ -94,7 +103,7 @@ local function describe(trit, rows, args, counts)
     roof[threads] = require("trit.roofline").measure()
   end
   for _, r in ipairs(rows) do
-    if r.float then float[r.threads] = r.median end
+    if r.float then float[r.threads] = r end
     r.float = nil
     local key = r.name:match("^float32") or r.name
     if r.threads == counts[1] then first[key] = r.median end
@@ -113,7 +122,7 @@ local function describe(trit, rows, args, counts)
       peaks[#peaks + 1] = { name = r.name, threads = r.threads, limit = r.limit, rate = peak }
     end
   end
-  for _, r in ipairs(rows) do r.ratio = float[r.threads] and float[r.threads] / r.median end
+  set_ratios(rows, float)
   return peaks
 end
 
@@ -128,7 +137,7 @@ local function print_report(args, head)
   for i, r in ipairs(head.results) do
     lines[i] = { r.name, tostring(r.threads), ("%.1f"):format(r.median * 1e6), ("%.1f"):format(r.least * 1e6),
       ("%.1f"):format(r.iqr * 1e6), ("%.1f"):format(r.gmacs), term.number(r.gigabytes, "%.1f"),
-      term.number(r.ratio, "%.2f"), term.number(r.speedup, "%.2f"), r.limit or "-",
+      require("trit.measure").ratio_text(r), term.number(r.speedup, "%.2f"), r.limit or "-",
       r.share and ("%.0f %%"):format(100 * r.share) or "-", term.number(r.bytes_per_weight, "%.3f"),
       term.number(r.residual, "%.1e") }
   end
