@@ -11,6 +11,14 @@ local function bench(arguments)
   return json.decode(text), text
 end
 
+--- What a command that may fail says, with its status at the end.
+local function output_of(arguments)
+  local pipe = io.popen(("'%s/trit' bench %s 2>&1; echo status $?"):format(source, arguments))
+  local text = pipe:read("a")
+  pipe:close()
+  return text
+end
+
 describe("trit.measure", function()
   it("takes ratios within rounds: median and quartiles", function()
     local measure = require "trit.measure"
@@ -48,6 +56,21 @@ describe("trit bench", function()
       [["sh -c 'echo half a second; while read x; do echo 0.5; done'"]])
     assert.equal("half a second", r.results[2].name)
     assert.equal(0.5, r.results[2].median)
+  end)
+
+  it("train takes only numbers that make sense", function()
+    for _, name in ipairs { "batch", "size", "threads", "rounds", "act-bits" } do
+      for _, value in ipairs { "0", "2.5", "many" } do
+        assert.matches(("^trit bench: %%-%%-%s must be a whole number >= 1, not %s; .*status 2\n$"):format(
+          (name:gsub("%-", "%%-")), value), output_of(("train --%s %s"):format(name, value)))
+      end
+    end
+    for _, name in ipairs { "seconds", "width" } do
+      for _, value in ipairs { "0", "1e999", "many" } do
+        assert.matches(("^trit bench: %%-%%-%s must be a number above 0, not %s; .*status 2\n$"):format(name,
+          value), output_of(("train --%s %s"):format(name, value)))
+      end
+    end
   end)
 
   it("quant measures quantizers", function()
@@ -163,9 +186,7 @@ describe("trit bench", function()
   end)
 
   it("names what it does not know", function()
-    local pipe = io.popen(("'%s/trit' bench train --quant nothing 2>&1; echo status $?"):format(source))
-    local text = pipe:read("a")
-    pipe:close()
+    local text = output_of("train --quant nothing")
     assert.matches("%-%-quant is \"nothing\" but must be one of none, tga, tga%-joint, ttq, twn, wacv", text)
     assert.matches("status 1", text)
   end)

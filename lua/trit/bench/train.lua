@@ -13,19 +13,32 @@ local quants = {
   ttq = { "ttq" }, wacv = { "wacv" },
 }
 
+-- For argparse: text -> a number above 0 (whole: an integer), or nil and a sentence about the option.
+local function positive(name, whole)
+  return function(text)
+    local n = tonumber(text)
+    if whole then n = math.tointeger(n) end
+    if n and n > 0 and n < math.huge then return n end
+    local rule = whole and "whole number >= 1" or "number above 0"
+    return nil, ("%s must be a %s, not %s"):format(name, rule, text)
+  end
+end
+
 function bench.setup(parser)
+  local function count(name, doc)
+    return parser:option(name, doc):argname("N"):convert(positive(name, true))
+  end
   parser:option("--model", "network"):default("resnet20"):argname("NAME")
-  parser:option("--batch", "images a step"):default("128"):convert(math.tointeger):argname("N")
-  parser:option("--size", "image height and width (default: the model's)"):convert(math.tointeger)
-    :argname("PIXELS")
-  parser:option("--width", "times the usual channels (CIFAR ResNets)"):default("1"):convert(tonumber)
-    :argname("FACTOR")
+  count("--batch", "images a step"):default("128")
+  count("--size", "image height and width (default: the model's)"):argname("PIXELS")
+  parser:option("--width", "times the usual channels (CIFAR ResNets)"):default("1"):argname("FACTOR")
+    :convert(positive("--width"))
   parser:option("--quant", "none, tga, tga-joint, twn, ttq or wacv"):default("none"):argname("NAME")
-  parser:option("--act-bits", "bits of what goes into every layer but the first (DoReFa's levels in [0, 1])")
-    :convert(math.tointeger):argname("N")
-  parser:option("--threads", "compute threads"):convert(math.tointeger):argname("N")
-  parser:option("--rounds", "measured rounds"):default("9"):convert(math.tointeger):argname("N")
-  parser:option("--seconds", "measured per candidate"):default("5"):convert(tonumber):argname("S")
+  count("--act-bits", "bits of what goes into every layer but the first (DoReFa's levels in [0, 1])")
+  count("--threads", "compute threads")
+  count("--rounds", "measured rounds"):default("9")
+  parser:option("--seconds", "measured per candidate"):default("5"):argname("S")
+    :convert(positive("--seconds"))
   parser:option("--peer", "a program that does the same step, one for every line it reads (may be repeated)")
     :count("*"):argname("COMMAND")
   parser:flag("--exact", "convolutions without Winograd")
