@@ -40,22 +40,49 @@ describe("trit.measure", function()
   end)
 end)
 
+local SIZES = "train --model resnet8 --batch 16 --rounds 3 --seconds 0.2 "
+
 describe("trit bench", function()
   it("train measures steps, where their time goes, and their distance from the exact path", function()
-    local r = bench("train --model resnet8 --batch 16 --rounds 3 --seconds 0.2 --quant tga")
+    local r = bench(SIZES .. "--quant tga")
     assert.equal("tga", r.quant)
     assert.is_true(r.images_per_second > 0 and r.peak_gflops > 1 and r.results[1].memory > 1e6)
-    assert.is_true(r.residual < 1e-2, r.residual)
-    local sum = 0
-    for _, f in ipairs(r.families) do sum = sum + f.ms end
+    assert.is_true(r.residual < 1e-2 and r.residual_first <= r.residual, r.residual)
+    local sum, ms = 0, {}
+    for _, f in ipairs(r.families) do sum, ms[f.name] = sum + f.ms, f.ms end
+    assert.is_true(ms.optimizer > 0 and ms["rest (Lua)"] > 0 and ms["convolution forward"] > 0)
+    assert.equal(0, ms.data)
     assert.is_true(math.abs(sum - r.profiled_ms) < 0.05 * r.profiled_ms, sum .. " of " .. r.profiled_ms)
   end)
 
-  it("train measures a peer in turns", function()
-    local r = bench("train --model resnet8 --batch 8 --rounds 3 --seconds 0.1 --peer " ..
+  it("train counts the passes a step makes", function()
+    local function multiply_adds(r) return r.gflops * r.results[1].median * 1e9 / 2 / r.batch end
+    local float, tga = bench(SIZES), bench(SIZES .. "--quant tga")
+    assert.same({ forward = 1, data_gradient = 1, weight_gradient = 1 }, float.passes)
+    assert.same({ forward = 2, data_gradient = 2, weight_gradient = 1 }, tga.passes)
+    assert.same(float.passes, bench(SIZES .. "--quant tga-joint").passes)
+    -- All layers of ResNet-8, and the first: 3 channels to 16, 3x3, on 32x32 pixels.
+    local all, first = require("trit").summary(require("trit").models.resnet8 {}).total.macs.float, 442368
+    assert.near(3 * all - first, multiply_adds(float), 1)
+    assert.near(5 * all - 2 * first, multiply_adds(tga), 1)
+  end)
+
+  it("train measures a peer in turns, and the spread of the ratio", function()
+    local r = bench("train --model resnet8 --batch 8 --threads 1 --rounds 3 --seconds 0.1 --peer " ..
       [["sh -c 'echo half a second; while read x; do echo 0.5; done'"]])
-    assert.equal("half a second", r.results[2].name)
-    assert.equal(0.5, r.results[2].median)
+    local ours, told = table.unpack(r.results)
+    assert.same({ "half a second", 0.5 }, { told.name, told.median })
+    assert.same({ 1, 1, 1 }, { ours.ratio, ours.ratio_low, ours.ratio_high })
+    assert.is_true(told.ratio_low <= told.ratio and told.ratio <= told.ratio_high and told.ratio > 1)
+  end)
+
+  it("train says in its report which passes count and where the time goes", function()
+    local text = output_of("train --model resnet8 --batch 8 --threads 1 --rounds 3 --seconds 0.1 --peer " ..
+      [["sh -c 'echo other; while read x; do echo 0.5; done'"]])
+    assert.matches("\nother +500%.0 .* %d+%.%d%d %(%d+%.%d%d%-%d+%.%d%d%) ", text)
+    assert.matches("%(1 forward pass, 1 data gradient, 1 weight gradient%)", text)
+    assert.matches("\noptimizer +%d", text)
+    assert.matches("\ndata +0%.00 +0%.0\n", text)
   end)
 
   it("train takes only numbers that make sense", function()

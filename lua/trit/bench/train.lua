@@ -6,6 +6,7 @@ local bench = { name = "train", summary = "training steps, images a second, time
 local SEED, CLASSES = 1, { [32] = 10 }
 local RATE, THRESHOLD_RATE = 0.01, 0.001
 local CHECKED_STEPS = 3 -- of the residual
+local PROFILED_STEPS = 3
 
 -- --quant NAME -> quantizer and schedule of the thresholds
 local quants = {
@@ -65,7 +66,8 @@ local function model_of(trit, args)
   return net, quant[2]
 end
 
---- A network, its optimizers and a batch: function () -> loss of one step, and the network.
+--- A network, its optimizers and a batch: function () -> loss of one step; the network; the optimizers; how
+-- often the step goes forward.
 local function step_of(trit, args)
   local net, mode = model_of(trit, args)
   local classes = CLASSES[args.size] or 1000
@@ -73,18 +75,19 @@ local function step_of(trit, args)
   local y = trit.zeros { args.batch }
   for i = 1, args.batch do y:set(i, (i - 1) % classes + 1) end
   local thresholds = net:thresholds()
-  local sgd = { lr = RATE, momentum = 0.9, nesterov = true, weight_decay = 5e-4 }
+  local optimizers = { trit.optim.sgd(net:parameters(),
+    { lr = RATE, momentum = 0.9, nesterov = true, weight_decay = 5e-4 }) }
+  optimizers[2] = #thresholds > 0 and trit.optim.sgd({ { params = thresholds } },
+    { lr = THRESHOLD_RATE, momentum = 0.9, nesterov = true, weight_decay = 0 }) or nil
   local step = require("trit.steps").new { model = net, mode = mode,
     loss = function(logits, labels) return trit.cross_entropy(logits, labels) end,
-    optimizer = trit.optim.sgd(net:parameters(), sgd),
-    threshold_optimizer = #thresholds > 0 and trit.optim.sgd({ { params = thresholds } },
-      { lr = THRESHOLD_RATE, momentum = 0.9, nesterov = true, weight_decay = 0 }) or nil }
+    optimizer = optimizers[1], threshold_optimizer = optimizers[2] }
   net:train()
-  return function() return (step(x, y)) end, net
+  return function() return (step(x, y)) end, net, optimizers, step.mode == "sequential" and 2 or 1
 end
 
---- Largest relative difference of the first losses from the exact path: sums without Winograd, every op
--- a pass of its own.
+--- Largest relative difference of the first losses from the exact path (sums without Winograd, every op a
+-- pass of its own), that of the very first, and the exact losses.
 local function residual(trit, args)
   local function losses()
     local step, list = step_of(trit, args), {}
@@ -97,9 +100,12 @@ local function residual(trit, args)
   trit.core.conv_mode(mode)
   trit.core.fusion(fusion)
   if not ok then error(exact, 0) end
-  local worst = 0
-  for i, v in ipairs(exact) do worst = math.max(worst, math.abs(fast[i] - v) / math.abs(v)) end
-  return worst, exact
+  local worst, first = 0, nil
+  for i, v in ipairs(exact) do
+    local off = math.abs(fast[i] - v) / math.abs(v)
+    worst, first = math.max(worst, off), first or off
+  end
+  return worst, first, exact
 end
 
 -- Names of the profile -> families of the table; what is not here is elementwise work.
@@ -108,13 +114,29 @@ local families = { conv2d = "convolution", batch_norm = "batch norm", linear = "
 local passes = { f = "forward", d = "data gradient", w = "weight gradient", j = "both gradients",
   b = "backward" }
 
---- Milliseconds a step by family; "rest" is optimizer, Lua and what lies between ops.
-local function where_time_goes(core, step, steps)
+--- From now on count the time of the optimizers' steps: a function that gives its milliseconds.
+local function watch(optimizers)
+  local clock, spent = require("luv").hrtime, 0
+  for _, optimizer in ipairs(optimizers) do
+    local step = optimizer.step
+    function optimizer:step()
+      local began = clock()
+      step(self)
+      spent = spent + clock() - began
+    end
+  end
+  return function() return spent * 1e-6 end
+end
+
+--- Milliseconds a step by family; "rest" is Lua and what lies between ops.
+local function where_time_goes(core, step, optimizers, steps)
+  local optimizer = watch(optimizers)
   local began = require("luv").hrtime()
   core.profile_start()
   for _ = 1, steps do step() end
   local list, total = core.profile_stop(), (require("luv").hrtime() - began) * 1e-6 / steps
-  local sum, rest, split = {}, total, {}
+  local sum = { optimizer = optimizer() / steps, data = 0 }
+  local rest, split = total - sum.optimizer, {}
   for _, e in ipairs(list) do
     local ms, family = e.seconds * 1e3 / steps, families[e.name] or "elementwise"
     if e.pass == "f" or e.pass == "b" then rest = rest - ms end
@@ -126,8 +148,21 @@ local function where_time_goes(core, step, steps)
     end
   end
   for name, ms in pairs(split) do sum["convolution " .. name] = ms end
-  sum["rest (optimizer, Lua)"] = rest
+  sum["rest (Lua)"] = rest
   return sum, total
+end
+
+--- What a step multiplies and adds for one image, by the plain sums: its passes, and their multiply-adds.
+-- The first layer, whose input is the image, has no data gradient; a threshold pass has no weight gradient.
+local function work_of(trit, net, args, forward)
+  local all, first = 0, 0
+  for _, layer in ipairs(trit.summary(net, { input = { 3, args.size, args.size } }).layers) do
+    all = all + layer.macs
+    if layer.input and layer.input[1] == 3 and #layer.input == 3 then first = first + layer.macs end
+  end
+  net:train()
+  return { forward = forward, data_gradient = forward, weight_gradient = 1 },
+    (2 * forward + 1) * all - forward * first
 end
 
 local function sorted(families_ms)
@@ -137,28 +172,44 @@ local function sorted(families_ms)
   return rows
 end
 
-local function print_report(r)
-  local term = require "trit.term"
-  local what = r.quant == "none" and "float" or r.quant
-  if r.act_bits then what = ("%s, %d-bit activations"):format(what, r.act_bits) end
-  print(("# train %s, batch %d, %dx%d, %s, %d thread%s; %s, %s, peak %.0f GFLOP/s"):format(r.model, r.batch,
-    r.size, r.size, what, r.threads, r.threads == 1 and "" or "s", r.cpu, r.isa, r.peak_gflops))
-  local lines = {}
+local function print_candidates(r)
+  local term, measure, lines = require "trit.term", require "trit.measure", {}
   for i, c in ipairs(r.results) do
-    lines[i] = { c.name, ("%.1f"):format(c.median * 1e3), ("%.1f"):format(c.least * 1e3),
-      ("%.1f"):format(c.iqr * 1e3), ("%.1f"):format(r.batch / c.median),
-      ("%.2f"):format(c.median / r.results[1].median), ("%.0f"):format(c.memory / 2 ^ 20),
+    lines[i] = { c.name, ("%.1f"):format(c.median * 1e3), ("%.1f"):format(c.least * 1e3), ("%.1f"):format(c.iqr * 1e3), ("%.1f"):format(r.batch / c.median),
+      measure.ratio_text(c), ("%.0f"):format(c.memory / 2 ^ 20),
       i == 1 and ("%.1e"):format(r.residual) or "" }
   end
-  print(term.table({ "candidate", "median ms", "least", "iqr", "images/s", "ratio", "RSS MiB", "residual" },
-    lines, { false, true, true, true, true, true, true, true }))
-  print(("\n%.0f GFLOP/s of the plain sums' multiply-adds, %.0f %% of the peak; losses %s"):format(r.gflops,
-    100 * r.gflops / r.peak_gflops, table.concat(r.losses_text, " ")))
-  lines = {}
+  print(term.table({ "candidate", "median ms", "least", "iqr", "images/s", "ratio (quartiles)",
+    "RSS MiB", "residual" }, lines, { false, true, true, true, true, true, true, true }))
+end
+
+local function print_families(r)
+  local lines = {}
   for i, f in ipairs(r.families) do
     lines[i] = { f.name, ("%.2f"):format(f.ms), ("%.1f"):format(100 * f.ms / r.profiled_ms) }
   end
-  print(term.table({ "where the time goes", "ms", "%" }, lines, { false, true, true }))
+  print(require("trit.term").table({ "where the time goes", "ms", "%" }, lines, { false, true, true }))
+  print("Batch norm, rectifiers, sums and levels that ride along with a convolution are in its lines;\n" ..
+    "some convolutions make both gradients in one sweep.  Data: the batch stays in memory, see\n" ..
+    "trit bench feed.")
+end
+
+local function plural(n, one, more) return ("%d %s"):format(n, n == 1 and one or more or one .. "s") end
+
+local function print_report(r)
+  local what = r.quant == "none" and "float" or r.quant
+  if r.act_bits then what = ("%s, %d-bit activations"):format(what, r.act_bits) end
+  print(("# train %s, batch %d, %dx%d, %s, %s; %s, %s, peak %.0f GFLOP/s"):format(r.model, r.batch, r.size,
+    r.size, what, plural(r.threads, "thread"), r.cpu, r.isa, r.peak_gflops))
+  print_candidates(r)
+  local losses = {}
+  for i, v in ipairs(r.losses) do losses[i] = ("%.4f"):format(v) end
+  print(("\n%.0f GFLOP/s of the plain sums (%s, %s, %s), %.0f %% of the peak"):format(r.gflops,
+    plural(r.passes.forward, "forward pass", "forward passes"),
+    plural(r.passes.data_gradient, "data gradient"), plural(r.passes.weight_gradient, "weight gradient"),
+    100 * r.gflops / r.peak_gflops))
+  print(("losses %s; residual of the first %.1e\n"):format(table.concat(losses, " "), r.residual_first))
+  print_families(r)
 end
 
 local function candidates_of(args, step)
@@ -169,39 +220,43 @@ local function candidates_of(args, step)
   return list
 end
 
-function bench.run(args)
-  local trit = require "trit"
-  local measure, core = require "trit.measure", trit.core
-  if args.threads then trit.threads(args.threads) end
-  args.size = args.size or (args.model:match("^resnet%d+$") and (tonumber(args.model:match("%d+")) % 6 == 2
-    or args.model == "resnet110") and 32 or 224)
-  if args.exact then core.conv_mode("exact") end
-  local step, net = step_of(trit, args)
-  local list = candidates_of(args, step)
+--- Candidates measured in turns -> rows.
+local function measured(list, args)
+  local measure = require "trit.measure"
   local ok, rows = pcall(measure.rounds, list, { rounds = args.rounds, seconds = args.seconds })
   list[1].memory = measure.peak_memory()
   measure.close_peers(list)
   if not ok then error(rows, 0) end
-  for i, c in ipairs(list) do rows[i].memory = c.memory end
-  local worst, losses = residual(trit, args) -- after the peak of memory was read
-  local macs = 0
-  local summary = trit.summary(net, { input = { 3, args.size, args.size } })
-  for _, n in pairs(summary.total.macs) do macs = macs + n end
-  net:train()
-  local families_ms, total = where_time_goes(core, step, 3)
+  for i, c in ipairs(list) do
+    rows[i].memory = c.memory
+    measure.set_ratio(rows[i], c, list[1])
+  end
+  return rows
+end
+
+function bench.run(args)
+  local trit = require "trit"
+  local core = trit.core
+  if args.threads then trit.threads(args.threads) end
+  args.size = args.size or (args.model:match("^resnet%d+$") and (tonumber(args.model:match("%d+")) % 6 == 2
+    or args.model == "resnet110") and 32 or 224)
+  if args.exact then core.conv_mode("exact") end
+  local step, net, optimizers, forward = step_of(trit, args)
+  local rows = measured(candidates_of(args, step), args)
+  local worst, first, losses = residual(trit, args) -- after the peak of memory was read
+  local counts, macs = work_of(trit, net, args, forward)
+  local families_ms, total = where_time_goes(core, step, optimizers, PROFILED_STEPS)
   local r = { model = args.model, batch = args.batch, size = args.size, quant = args.quant,
     act_bits = args.act_bits,
     threads = trit.threads(), cpu = core.cpu(), isa = core.isa(), version = core.version,
-    peak_gflops = core.peak_gflops(0.3), residual = worst, losses = losses, results = rows,
-    gflops = 3 * 2 * macs * args.batch / rows[1].median * 1e-9, families = sorted(families_ms),
-    profiled_ms = total, images_per_second = args.batch / rows[1].median }
+    peak_gflops = core.peak_gflops(0.3), residual = worst, residual_first = first, losses = losses,
+    results = rows, passes = counts, gflops = 2 * macs * args.batch / rows[1].median * 1e-9,
+    families = sorted(families_ms), profiled_ms = total, images_per_second = args.batch / rows[1].median }
   if args.json then
     print(require("trit.json").encode(r, { indent = true }))
-    return 0
+  else
+    print_report(r)
   end
-  r.losses_text = {}
-  for i, v in ipairs(losses) do r.losses_text[i] = ("%.4f"):format(v) end
-  print_report(r)
   return 0
 end
 
