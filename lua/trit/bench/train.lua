@@ -40,8 +40,8 @@ function bench.setup(parser)
   count("--rounds", "measured rounds"):default("9")
   parser:option("--seconds", "measured per candidate"):default("5"):argname("S")
     :convert(positive("--seconds"))
-  parser:option("--peer", "a program that does the same step, one for every line it reads (may be repeated)")
-    :count("*"):argname("COMMAND")
+  parser:option("--peer", "a program to measure in turns, see tests/bench/peers; {threads} and {batch} in " ..
+    "it are replaced (may be repeated)"):count("*"):argname("COMMAND")
   parser:flag("--exact", "convolutions without Winograd")
   parser:flag("--json", "one JSON document")
 end
@@ -175,12 +175,18 @@ end
 local function print_candidates(r)
   local term, measure, lines = require "trit.term", require "trit.measure", {}
   for i, c in ipairs(r.results) do
-    lines[i] = { c.name, ("%.1f"):format(c.median * 1e3), ("%.1f"):format(c.least * 1e3), ("%.1f"):format(c.iqr * 1e3), ("%.1f"):format(r.batch / c.median),
+    lines[i] = { c.name, c.threads and tostring(c.threads) or "?", ("%.1f"):format(c.median * 1e3),
+      ("%.1f"):format(c.least * 1e3), ("%.1f"):format(c.iqr * 1e3), ("%.1f"):format(r.batch / c.median),
       measure.ratio_text(c), ("%.0f"):format(c.memory / 2 ^ 20),
       i == 1 and ("%.1e"):format(r.residual) or "" }
   end
-  print(term.table({ "candidate", "median ms", "least", "iqr", "images/s", "ratio (quartiles)",
-    "RSS MiB", "residual" }, lines, { false, true, true, true, true, true, true, true }))
+  print(term.table({ "candidate", "threads", "median ms", "least", "iqr", "images/s", "ratio (quartiles)",
+    "RSS MiB", "residual" }, lines, { false, true, true, true, true, true, true, true, true }))
+  for _, c in ipairs(r.results) do
+    if c.untold then
+      print(("%s: its command lacks %s, so it may do other work"):format(c.name, c.untold))
+    end
+  end
 end
 
 local function print_families(r)
@@ -212,11 +218,23 @@ local function print_report(r)
   print_families(r)
 end
 
-local function candidates_of(args, step)
+--- Peers get our threads and batch in their commands; of one whose command does not name both we say so.
+local function candidates_of(trit, args, step)
   local measure = require "trit.measure"
-  local list = { { name = "trit", run = function() step() end } }
-  local ok, why = measure.add_peers(list, args.peer, {}, true)
+  local words = { threads = trit.threads(), batch = args.batch }
+  local list = { { name = "trit", threads = words.threads, run = function() step() end } }
+  local ok, why = measure.add_peers(list, args.peer, words, true)
   if not ok then error({ exit = 1, message = why }) end
+  for i, command in ipairs(args.peer) do
+    local peer, untold = list[i + 1], {}
+    for _, name in ipairs { "threads", "batch" } do
+      local word = "{" .. name .. "}"
+      if not command:find(word, 1, true) then untold[#untold + 1] = word end
+    end
+    if untold[1] == "{threads}" then peer.threads = nil end
+    peer.untold = untold[1] and table.concat(untold, " and ")
+    peer.ready = nil -- our threads need not go: they sleep while a peer works
+  end
   return list
 end
 
@@ -228,7 +246,7 @@ local function measured(list, args)
   measure.close_peers(list)
   if not ok then error(rows, 0) end
   for i, c in ipairs(list) do
-    rows[i].memory = c.memory
+    rows[i].memory, rows[i].threads, rows[i].untold = c.memory, c.threads, c.untold
     measure.set_ratio(rows[i], c, list[1])
   end
   return rows
@@ -242,7 +260,7 @@ function bench.run(args)
     or args.model == "resnet110") and 32 or 224)
   if args.exact then core.conv_mode("exact") end
   local step, net, optimizers, forward = step_of(trit, args)
-  local rows = measured(candidates_of(args, step), args)
+  local rows = measured(candidates_of(trit, args, step), args)
   local worst, first, losses = residual(trit, args) -- after the peak of memory was read
   local counts, macs = work_of(trit, net, args, forward)
   local families_ms, total = where_time_goes(core, step, optimizers, PROFILED_STEPS)

@@ -1,8 +1,7 @@
 """PyTorch as a peer of `trit bench train`: one training step per line read, its seconds as answer.
 
-    ./trit bench train --model resnet20 --batch 128 \
-        --peer "python3 tests/bench/peers/torch_train.py --model resnet20 --batch 128" \
-        --peer "python3 tests/bench/peers/torch_train.py --model resnet20 --batch 128 --tuned"
+    P="python3 tests/bench/peers/torch_train.py --threads {threads} --batch {batch}"
+    ./trit bench train --model resnet20 --batch 128 --peer "$P" --peer "$P --tuned"
 
 The same networks (type-A shortcuts on 32x32 images, projections on 224x224), loss and SGD as
 lua/trit/bench/train.lua.  --tuned: channels-last memory, in-place ReLU and addition, AVX-512 in ATen, and an
@@ -203,8 +202,9 @@ def main():
     for _ in range(2):
         loss = step()
     assert math.isfinite(loss.item())
-    print("PyTorch %s%s, %s" % (torch.__version__, " tuned" if args.tuned else "",
-                                torch.backends.cpu.get_cpu_capability()), flush=True)
+    print("PyTorch %s%s, %s, batch %d, %d threads" % (
+        torch.__version__, " tuned" if args.tuned else "", torch.backends.cpu.get_cpu_capability(),
+        args.batch, torch.get_num_threads()), flush=True)
     for _ in sys.stdin:
         began = time.perf_counter()
         step()
