@@ -12,8 +12,9 @@ local function bench(arguments)
 end
 
 --- What a command that may fail says, with its status at the end.
-local function output_of(arguments)
-  local pipe = io.popen(("'%s/trit' bench %s 2>&1; echo status $?"):format(source, arguments))
+local function output_of(arguments, command)
+  local pipe = io.popen(("'%s/trit' %s %s 2>&1; echo status $?"):format(source, command or "bench",
+    arguments))
   local text = pipe:read("a")
   pipe:close()
   return text
@@ -220,5 +221,25 @@ describe("trit bench", function()
     local text = output_of("train --quant nothing")
     assert.matches("%-%-quant is \"nothing\" but must be one of none, tga, tga%-joint, ttq, twn, wacv", text)
     assert.matches("status 1", text)
+  end)
+end)
+
+describe("experiments/bench", function()
+  local function script(words) return output_of(source .. "/experiments/bench/" .. words, "run") end
+
+  it("growth.lua prints tables against batch, network and threads", function()
+    local text = script("growth.lua --batches 1,2 --networks resnet8,resnet8:2 --batch 2 --threads 1 " ..
+      "--rounds 1 --seconds 0.01")
+    assert.matches("\n| resnet8, batch | 1 | 2 |\n| [-: |]+ |\n| images/s | %d+ | %d+ |", text)
+    assert.matches("\n| batch 2: network | resnet8 | resnet8, x2 |\n.*\n| residual | %S+ | %S+ |", text)
+    assert.matches("\n| resnet8, batch 2: threads | 1 |\n.*\nstatus 0\n$", text)
+  end)
+
+  it("busy.lua sets steps beside a busy process in relation to steps alone", function()
+    local text = script("busy.lua --model small --batch 2 --rounds 1 --seconds 0.01")
+    assert.matches("\nalone +%S+ ms a step, ratio 1%.00 ", text)
+    assert.matches("\nbeside a busy process +%S+ ms a step, ratio %d", text)
+    assert.matches("\nstatus 0\n$", text)
+    assert.matches("known: .*this did not end well: .*status 1\n$", script "busy.lua --model none")
   end)
 end)
