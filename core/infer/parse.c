@@ -42,12 +42,22 @@ static const char *string_at(const uint8_t *b, uint64_t at) {
     return (const char *)b + from + at;
 }
 
+/* Names go to terminals as they are: no control bytes but the zeros that end them. */
+static trit_status check_strings(const char *file, const uint8_t *b, uint64_t bytes) {
+    for (uint64_t i = 0; i < bytes; i++)
+        if ((b[i] && b[i] < 0x20) || b[i] == 0x7f)
+            return trit_fail(TRIT_ERR_IO, "%s: its strings hold the control byte 0x%02x", file,
+                             b[i]);
+    return TRIT_OK;
+}
+
 static trit_status read_strings(const char *file, trit_model *m) {
     const uint8_t *b = m->bytes;
     const uint64_t from = get32(b + AT_STRINGS), bytes = get32(b + AT_STRING_BYTES);
     trit_graph *g = &m->graph;
     if (from < HEADER_BYTES || from > m->n || bytes > m->n - from)
         return trit_fail(TRIT_ERR_IO, "%s: its strings lie outside of the file", file);
+    TRIT_TRY(check_strings(file, b + from, bytes));
     g->classes = get32(b + AT_CLASSES);
     if (g->classes < 1 || g->classes > MAX_SIDE || (uint64_t)g->classes >= bytes)
         return trit_fail(TRIT_ERR_IO, "%s: %lld classes, but names of %llu bytes", file,

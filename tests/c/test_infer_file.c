@@ -162,6 +162,9 @@ static void damage_is_refused(void **state) {
     refuse_field(m, AT_STD, 0x7fc00000, "std"); /* NaN */
     refuse_field(m, AT_STRINGS, (uint32_t)none, "strings");
     refuse_field(m, AT_STRING_BYTES, (uint32_t)none, "strings");
+    refuse_field(m, get32(m->bytes + AT_STRINGS), 0x001b6161, "control byte 0x1b");
+    refuse_field(m, get32(m->bytes + AT_STRINGS) + 4, 0x007f0a61, "control byte 0x0a");
+    refuse_field(m, get32(m->bytes + AT_STRINGS), 0x0000007f, "control byte 0x7f");
     refuse_field(m, AT_ZERO, 1, "is not 0");
     refuse_field(m, node + N_A, 2, "made later");
     refuse_field(m, node + N_B, 2, "made later");
