@@ -3,6 +3,7 @@
 -- network's; the commands export, verify, eval, predict, and the C example.
 local trit = require "trit"
 local lfs = require "lfs"
+local process = require "tests.lua.process"
 
 local source = os.getenv("TRIT_SOURCE") or "."
 local build = os.getenv("TRIT_BUILD") or source .. "/build"
@@ -10,29 +11,7 @@ local infer = trit.infer
 
 local ROUNDING = 1e-5 -- of the largest logit: batch norm folded, sums in another order
 
-local function quote(s) return "'" .. s:gsub("'", "'\\''") .. "'" end
-
-local function read(path)
-  local file = assert(io.open(path, "rb"))
-  local text = file:read("a")
-  file:close()
-  return text
-end
-
-local function shell(command)
-  local out, err = os.tmpname(), os.tmpname()
-  local _, how, code = os.execute(("%s >%s 2>%s </dev/null"):format(command, out, err))
-  local result = { how == "exit" and code or 128 + code, read(out), read(err) }
-  os.remove(out)
-  os.remove(err)
-  return table.unpack(result)
-end
-
-local function command(...)
-  local words = {}
-  for i, word in ipairs { ... } do words[i] = quote(word) end
-  return shell(quote(source) .. "/trit " .. table.concat(words, " "))
-end
+local quote, shell, command = process.quote, process.shell, process.trit
 
 --- Batch norm far from the identity, so that folding is tested.
 local function stir(net)
