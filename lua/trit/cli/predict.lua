@@ -11,13 +11,15 @@ function predict.setup(parser)
   parser:flag("--json", "one JSON document")
 end
 
---- The k most probable classes of one row of scores, best first.
+--- The k most probable classes of one row of scores, best first; nil where they order nothing: one is NaN, or
+-- the largest infinite.
 local function best(logits, names, k)
   local order, most, sum = {}, -math.huge, 0
   for i, v in ipairs(logits) do
     order[i], most = i, math.max(most, v)
   end
   for _, v in ipairs(logits) do sum = sum + math.exp(v - most) end
+  if not (sum >= 1) then return nil end
   table.sort(order, function(a, b)
     if logits[a] ~= logits[b] then return logits[a] > logits[b] end
     return a < b
@@ -41,11 +43,12 @@ function predict.run(args)
   local results, failed = {}, false
   for _, path in ipairs(args.images) do
     local x, message = model:picture(path)
-    if not x then
+    local top = x and best(runner:run(x):totable()[1], f.class_names, k)
+    if not top then
       failed = true
+      message = message or path .. ": the model's scores are not all finite"
       io.stderr:write(("trit predict: %s\n"):format(message))
     else
-      local top = best(runner:run(x):totable()[1], f.class_names, k)
       results[#results + 1] = { image = path, top = top }
       if not args.json then
         local words = {}

@@ -28,6 +28,13 @@ local function noise(shape)
   end
 end
 
+--- Scores that are infinite or NaN prove nothing, equal or not: a sentence, or nil.
+local function not_finite(finite)
+  if finite.net and finite.model then return nil end
+  return ("scores of %s are not all finite"):format(finite.net and "the packed model" or
+    finite.model and "the network" or "the network and of the packed model")
+end
+
 local function print_report(r)
   print(("%d of %d codes differ"):format(r.codes.differ, r.codes.codes))
   for _, layer in ipairs(r.codes.layers) do
@@ -57,13 +64,14 @@ function verify.run(args)
     report.logits = infer.compare_logits(runner, net, noise(model:facts().shape))
   end
   report.relative = report.logits.max_difference / math.max(report.logits.largest, 1e-30)
-  report.ok = report.codes.differ == 0 and report.relative <= ALLOWED
+  local problem = not_finite(report.logits.finite)
+  report.ok = report.codes.differ == 0 and report.relative <= ALLOWED and not problem
   if args.json then
     print(require("trit.json").encode(report, { indent = true }))
   else
     print_report(report)
   end
-  return report.ok and 0 or 1
+  return report.ok and 0 or 1, problem
 end
 
 return verify

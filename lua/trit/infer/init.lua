@@ -100,16 +100,21 @@ function infer.compare_codes(model, net)
   return result
 end
 
---- Logits of both over batches: { count =, max_difference =, largest =, agree =, top1 = { net =, model = } };
--- top-1 only when the batches bring labels.
+local function finite(t) return core.ops.mul(t, 0):sum():item() == 0 end
+
+--- Logits of both over batches: { count =, max_difference =, largest =, agree =, finite = { net =, model = },
+-- top1 = { net =, model = } }; top-1 only when the batches bring labels.  One NaN makes max_difference NaN.
 function infer.compare_logits(runner, net, ...)
-  local out = { count = 0, max_difference = 0, largest = 0, agree = 0, top1 = { net = 0, model = 0 } }
+  local out = { count = 0, max_difference = 0, largest = 0, agree = 0,
+    finite = { net = true, model = true }, top1 = { net = 0, model = 0 } }
   local ops, labelled = core.ops, false
   local old = core.grad_enabled(false)
   net:eval()
   for x, y in ... do
     local a, b = net(x), runner:run(x)
-    out.max_difference = math.max(out.max_difference, ops.sub(a, b):abs():max():item())
+    local d = a:max_difference(b)
+    if d ~= d or d > out.max_difference then out.max_difference = d end
+    out.finite.net, out.finite.model = out.finite.net and finite(a), out.finite.model and finite(b)
     out.largest = math.max(out.largest, a:abs():max():item())
     local ia = ops.argmax(a, { axis = -1 })
     out.agree = out.agree + ops.eq(ia, ops.argmax(b, { axis = -1 })):sum():item()

@@ -1,0 +1,104 @@
+-- tier: full
+-- Packed models that are not what they should be, and commands asked for what cannot be: scores that are
+-- not numbers, layers of another kind, other images and classes, numbers that count nothing.
+local trit = require "trit"
+local lfs = require "lfs"
+local json = require "trit.json"
+local process = require "tests.lua.process"
+local scratch = require "tests.lua.scratch"
+
+local infer, command = trit.infer, process.trit
+local dir = scratch.dir "infer-faults"
+local RUN, DATA = dir .. "/run", "shapes10:train=32,test=16,size=16"
+local HUGE = 3e38 -- times another one like it is infinite, and infinities of both signs add up to no number
+
+--- A network of the run's kind; options as of trit.models.
+local function network(options)
+  local net = trit.models.resnet8(options or { classes = 10, seed = 1 })
+  trit.quantize(net, { { ".*", trit.quant.twn {} } })
+  return net:eval()
+end
+
+local function packed(net, data) return infer.export(net, { data = data or { shape = { 3, 16, 16 } } }) end
+
+--- Where the model was written to.
+local function saved(name, net, data)
+  local path = dir .. "/" .. name
+  assert(packed(net, data):save(path))
+  return path
+end
+
+--- The network of the run.
+local function trained() return (assert(require("trit.trained").load(RUN))) end
+
+--- Make scores NaN without a code that changes: batch norm multiplies by HUGE.
+local function spoil(net)
+  for _, m in net:named_modules() do
+    if m.kind == "batch_norm" then m.weight:copy(trit.zeros(m.weight:shape()):add(HUGE)) end
+  end
+  return net
+end
+
+--- A command must end with `status` and one sentence on stderr that has `words` in it; returns stdout.
+local function refused(status, words, ...)
+  local code, out, err = command(...)
+  local said = table.concat({ ... }, " ") .. "\n" .. out .. err
+  assert.equal(status, code, said)
+  assert.is_truthy(err:find(words, 1, true), said)
+  assert.equal(1, select(2, err:gsub("\n", "")), said)
+  return out
+end
+
+setup(function()
+  local data = trit.data.open(DATA, { batch = 16, seed = 1 })
+  local net = network()
+  trit.train { model = net, data = data, epochs = 1, quiet = true, out = RUN,
+    optimizer = trit.optim.sgd(net:parameters(), { lr = 0.01 }) }
+  trit.checkpoint.save(RUN, { tensors = net:state_dict() })
+end)
+teardown(function() scratch.remove(dir) end)
+
+describe("scores that are not numbers", function()
+  it("fail trit verify, whichever side has them", function()
+    local net = trained()
+    local good, bad = saved("good.trit", net), saved("nan.trit", spoil(net))
+    assert.equal(0, (command("verify", good, RUN)))
+    local out = refused(1, "scores of the packed model are not all finite", "verify", bad, RUN)
+    assert.matches("^0 of %d+ codes differ\n", out)
+    out = refused(1, "scores of the packed model are not all finite", "verify", bad, RUN, "--json")
+    local report = json.decode(out)
+    assert.is_false(report.ok)
+    assert.is_nil(report.relative)
+    refused(1, "scores of the packed model", "verify", bad, RUN, "--data", DATA)
+  end)
+
+  it("stick in the largest difference", function()
+    local good, bad = packed(trained()):runner {}, packed(spoil(trained())):runner {}
+    local images = { trit.randn({ 1, 3, 16, 16 }, { seed = 1 }), trit.zeros { 1, 3, 16, 16 } }
+    local function both()
+      local i = 0
+      return function()
+        i = i + 1
+        return images[i]
+      end
+    end
+    local x = images[1]
+    assert.is_true(bad:run(x):max_difference(bad:run(x)) ~= 0) -- the harness makes what it says
+    for _, pair in ipairs { { good, spoil(trained()) }, { bad, trained() }, { bad, spoil(trained()) } } do
+      local r = infer.compare_logits(pair[1], pair[2], both())
+      assert.is_true(r.max_difference ~= r.max_difference, r.max_difference)
+    end
+  end)
+
+  it("are no classes: trit predict says so", function()
+    local bad = saved("nan.trit", spoil(trained()))
+    trit.data.make("shapes10", dir .. "/photos", { train = 10, test = 10, size = 16 })
+    local folder = dir .. "/photos/test/disc"
+    local photo = folder .. "/" .. (function()
+      for name in lfs.dir(folder) do if name:match("jpg$") then return name end end
+    end)()
+    assert.equal("", refused(1, photo .. ": the model's scores are not all finite", "predict", bad, photo))
+    local out = refused(1, "the model's scores are not all finite", "predict", bad, photo, "--json")
+    assert.equal(0, #json.decode(out))
+  end)
+end)
