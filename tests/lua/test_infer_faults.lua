@@ -102,3 +102,61 @@ describe("scores that are not numbers", function()
     assert.equal(0, #json.decode(out))
   end)
 end)
+
+describe("trit verify", function()
+  --- The row of one layer in a report, and its line on the terminal.
+  local function row_of(file, layer)
+    local code, out = command("verify", file, RUN, "--json")
+    assert.equal(1, code, out)
+    local report = json.decode(out)
+    assert.is_true(report.codes.differ > 0)
+    local _, text = command("verify", file, RUN)
+    for _, row in ipairs(report.codes.layers) do
+      if row.name == layer then return row, text, report.codes end
+    end
+    error(layer .. " is not in " .. out)
+  end
+
+  it("counts a quantized layer that the file keeps as float", function()
+    local net = trained()
+    local all = infer.compare_codes(packed(net), net).codes
+    local conv = net.layer1["0"].conv2
+    conv:set_quantizer(nil)
+    local row, text, codes = row_of(saved("float.trit", net), "layer1.0.conv2")
+    assert.equal(conv.weight:numel(), row.codes)
+    assert.equal(row.codes, row.differ)
+    assert.equal(all, codes.codes)
+    assert.matches("\n  layer1%.0%.conv2: 2304 of 2304 %(float in the file%)\n", text)
+  end)
+
+  it("counts a quantized layer that the file lacks", function()
+    local net = trained()
+    local short = trained()
+    short.layer1 = trit.nn.lambda(function(x) return x end)
+    local r = infer.compare_codes(packed(short), net)
+    assert.equal(infer.compare_codes(packed(net), net).codes, r.codes)
+    assert.equal(2 * 2304, r.differ)
+    for _, row in ipairs(r.layers) do
+      assert.equal(row.name:match("^layer1") and "not in the file" or nil, row.why)
+    end
+  end)
+
+  it("counts a layer of another shape or number of planes", function()
+    local net = trained()
+    local wide = network { classes = 10, seed = 1, width = 2 }
+    local row = row_of(saved("wide.trit", wide), "layer1.0.conv2")
+    assert.equal(row.codes, row.differ)
+    assert.matches("^%[%d+,%d+,3,3%] in the file, %[%d+,%d+,3,3%] in the network$", row.why)
+    trit.quantize(net, { { ".*", trit.quant.tga { n_thresholds = 2 } } })
+    local r = infer.compare_codes(packed(net), trained())
+    assert.equal(r.codes, r.differ)
+    assert.equal("2 planes in the file, 1 in the network", r.layers[1].why)
+  end)
+
+  it("says in one sentence that the classes or the images are others", function()
+    refused(1, "tells 7 classes apart, the network of " .. RUN .. " 10", "verify",
+      saved("seven.trit", network { classes = 7 }), RUN)
+    refused(1, "takes images [1,16,16], which the network of " .. RUN .. " does not: ", "verify",
+      saved("gray.trit", network { classes = 10, channels = 1 }, { shape = { 1, 16, 16 } }), RUN)
+  end)
+end)

@@ -28,6 +28,22 @@ local function noise(shape)
   end
 end
 
+--- Does the network take the model's images and tell as many classes apart?  true, or nil and a sentence.
+local function comparable(args, net, f)
+  local trit = require "trit"
+  local ok, y = pcall(trit.no_grad, net, trit.zeros { 1, f.shape[1], f.shape[2], f.shape[3] })
+  if not ok then
+    return nil, ("%s takes images [%s], which the network of %s does not: %s"):format(args.model,
+      table.concat(f.shape, ","), args.run, (tostring(y):gsub("^[^\n]-%.lua:%d+: ", "")))
+  end
+  local classes = y:shape()[2]
+  if classes ~= f.classes then
+    return nil, ("%s tells %d classes apart, the network of %s %d"):format(args.model, f.classes, args.run,
+      classes)
+  end
+  return true
+end
+
 --- Scores that are infinite or NaN prove nothing, equal or not: a sentence, or nil.
 local function not_finite(finite)
   if finite.net and finite.model then return nil end
@@ -38,7 +54,10 @@ end
 local function print_report(r)
   print(("%d of %d codes differ"):format(r.codes.differ, r.codes.codes))
   for _, layer in ipairs(r.codes.layers) do
-    if layer.differ > 0 then print(("  %s: %d of %d"):format(layer.name, layer.differ, layer.codes)) end
+    if layer.differ > 0 then
+      print(("  %s: %d of %d%s"):format(layer.name, layer.differ, layer.codes,
+        layer.why and " (" .. layer.why .. ")" or ""))
+    end
   end
   local l = r.logits
   print(("largest logit difference %.3g, %.1e of the largest logit, over %d %s"):format(l.max_difference,
@@ -55,6 +74,8 @@ function verify.run(args)
   if not model then return nil, why end
   local net, config, dataset = trained.load(args.run, { which = args.checkpoint == "best" and "best" or nil })
   if not net then return nil, config end
+  local fit, other = comparable(args, net, model:facts())
+  if not fit then return nil, other end
   local report = { model = args.model, run = args.run, codes = infer.compare_codes(model, net) }
   local runner <close> = model:runner { batch = 32 }
   if args.data then

@@ -11,6 +11,7 @@
 local core = require "trit.core"
 require "trit" -- ops as methods of tensors
 local fuse = require "trit.infer.fuse"
+local layer = require "trit.infer.layer"
 local trace = require "trit.infer.trace"
 local weight = require "trit.nn.weight"
 
@@ -71,32 +72,87 @@ function infer.evaluate(runner, ...)
   return require("trit.train").score(function(x) return runner:run(x) end, ...)
 end
 
---- How many ternary codes of `model` differ from what `net` would use now.
--- Returns { codes =, differ =, layers = { { name =, codes =, differ = }, ... } }.
-function infer.compare_codes(model, net)
-  local layer = require "trit.infer.layer"
-  local modules, result = {}, { codes = 0, differ = 0, layers = {} }
-  for name, module in net:quantizable() do modules[name:gsub("%.?weight$", "")] = module end
-  local old = core.grad_enabled(false)
-  net:eval()
+--- Is the shape of a layer's codes, [K,C,R,S] or [K,C*R*S], that of the file's [K,C,R,S]?
+local function same_shape(theirs, mine)
+  if #theirs == 2 then return theirs[1] == mine[1] and theirs[2] == mine[2] * mine[3] * mine[4] end
+  for k = 1, 4 do
+    if theirs[k] ~= mine[k] then return false end
+  end
+  return true
+end
+
+local function pack(module) return layer.pack(weight.effective(module), module) end
+
+--- Why the codes of a node and those of the network's layer of its name cannot be compared; nil: they can.
+local function mismatch(node, mine, module, planes)
+  if not module then return "not in the network" end
+  if not planes then return "not ternary in the network" end
+  if #planes ~= node.planes then
+    return ("%d planes in the file, %d in the network"):format(node.planes, #planes)
+  end
+  local theirs = planes[1].codes:shape()
+  if not same_shape(theirs, mine) then
+    return ("[%s] in the file, [%s] in the network"):format(table.concat(mine, ","),
+      table.concat(theirs, ","))
+  end
+end
+
+--- The row of the model's ternary node i.
+local function compare_node(model, i, node, module)
+  local row = { name = node.name, codes = node.weights * node.planes, differ = 0 }
+  local packed = module and pack(module)
+  row.why = mismatch(node, model:codes(i):shape(), module, packed and packed.planes)
+  if row.why then
+    row.differ = row.codes
+    return row
+  end
+  for p, plane in ipairs(packed.planes) do
+    local mine = model:codes(i, p)
+    local theirs = plane.codes:reshape { shape = mine:shape() }
+    row.differ = row.differ + node.weights - math.tointeger(core.ops.eq(mine, theirs):sum():item())
+  end
+  return row
+end
+
+--- The row of a layer that the file has no codes of; nil when it needs none.
+local function lacking(name, module, in_file)
+  local packed = pack(module)
+  if packed and packed.weights then return nil end
+  local codes = module.weight:numel() * (packed and #packed.planes or 1)
+  return { name = name, codes = codes, differ = codes,
+    why = in_file and "float in the file" or "not in the file" }
+end
+
+local function compared_rows(model, net)
+  local modules, names, in_file, coded, rows = {}, {}, {}, {}, {}
+  for name, module in net:quantizable() do
+    name = name:gsub("%.?weight$", "")
+    modules[name], names[#names + 1] = module, name
+  end
   for i, node in ipairs(model:facts().nodes) do
+    in_file[node.name] = true
     if node.planes > 0 then
-      local module, row = modules[node.name], { name = node.name, codes = node.weights * node.planes }
-      local packed = module and layer.pack(weight.effective(module), module)
-      row.differ = row.codes
-      if packed and packed.planes and #packed.planes == node.planes then
-        row.differ = 0
-        for p, plane in ipairs(packed.planes) do
-          local mine = model:codes(i, p)
-          local theirs = plane.codes:reshape { shape = mine:shape() }
-          row.differ = row.differ + node.weights - math.tointeger(core.ops.eq(mine, theirs):sum():item())
-        end
-      end
-      result.codes, result.differ = result.codes + row.codes, result.differ + row.differ
-      result.layers[#result.layers + 1] = row
+      coded[node.name] = true
+      rows[#rows + 1] = compare_node(model, i, node, modules[node.name])
     end
   end
+  for _, name in ipairs(names) do
+    if not coded[name] then rows[#rows + 1] = lacking(name, modules[name], in_file[name]) end
+  end
+  return rows
+end
+
+--- How many ternary codes of `model` differ from what `net` would use now.  Layers that only one of them has
+-- codes of, or in another shape, differ wholly.
+-- Returns { codes =, differ =, layers = { { name =, codes =, differ =, why = or nil }, ... } }.
+function infer.compare_codes(model, net)
+  local old = core.grad_enabled(false)
+  net:eval()
+  local result = { codes = 0, differ = 0, layers = compared_rows(model, net) }
   core.grad_enabled(old)
+  for _, row in ipairs(result.layers) do
+    result.codes, result.differ = result.codes + row.codes, result.differ + row.differ
+  end
   return result
 end
 
