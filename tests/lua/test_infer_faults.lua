@@ -103,6 +103,55 @@ describe("scores that are not numbers", function()
   end)
 end)
 
+describe("trit eval", function()
+  --- Brightness of the images that eval sees: the score of class 1; that of the others is 0.
+  local function brightness(data)
+    local net = trit.nn.sequential { trit.nn.conv2d { 3, 10, kernel = 32, bias = false } }
+    local w = trit.zeros { 10, 3, 32, 32 }
+    w:set(1, 1, 16, 16, 1)
+    for _, m in net:quantizable() do m.weight:copy(w) end
+    return infer.export(net:eval(), { data = data })
+  end
+
+  it("cuts images as training did", function()
+    local folder = dir .. "/large"
+    trit.data.make("shapes10", folder, { train = 10, test = 20, size = 64 })
+    local data = trit.data.open("folder:" .. folder, { batch = 20, size = 32, resize = 40 })
+    local model = brightness(data)
+    assert.equal(40, model:facts().resize)
+    assert(model:save(dir .. "/cut.trit"))
+    local want = infer.evaluate(model:runner { batch = 20 }, data:test())
+    local _, out = command("eval", dir .. "/cut.trit", "--data", "folder:" .. folder, "--json")
+    assert.is_true(math.abs(want.loss - json.decode(out).loss) < 1e-6)
+  end)
+
+  it("compares images and classes first", function()
+    local wide = trit.nn.sequential { trit.nn.conv2d { 3, 10, kernel = 3 }, trit.nn.lambda(trit.relu),
+      trit.nn.lambda(trit.global_avg_pool) }
+    local file = saved("wide.trit", wide, { shape = { 3, 12, 20 } })
+    refused(1, "takes images of 12 x 20 pixels, " .. DATA .. " has 16 x 16", "eval", file, "--data", DATA)
+    file = saved("seven.trit", network { classes = 7 })
+    refused(1, "tells 7 classes apart, " .. DATA .. " has 10", "eval", file, "--data", DATA)
+  end)
+
+  it("takes images of the model's size whatever their shape", function()
+    local folder = dir .. "/oblong"
+    assert(lfs.mkdir(folder))
+    for part, bytes in pairs { images = (">I4I4I4I4"):pack(0x803, 10, 12, 20) .. ("\7"):rep(10 * 12 * 20),
+      labels = (">I4I4"):pack(0x801, 10) .. "\0\1\2\3\4\5\6\7\8\9" } do
+      local rank = part == "images" and 3 or 1
+      local file = assert(io.open(("%s/t10k-%s-idx%d-ubyte"):format(folder, part, rank), "wb"))
+      file:write(bytes)
+      file:close()
+    end
+    local net = network { classes = 10, channels = 1 }
+    local code, out, err = command("eval", saved("oblong.trit", net, { shape = { 1, 12, 20 } }), "--data",
+      "idx:" .. folder, "--json")
+    assert.equal(0, code, err)
+    assert.is_true(json.decode(out).count > 0)
+  end)
+end)
+
 describe("trit verify", function()
   --- The row of one layer in a report, and its line on the terminal.
   local function row_of(file, layer)

@@ -13,6 +13,26 @@ function eval.setup(parser)
   parser:flag("--json", "one JSON document")
 end
 
+--- The set cut as the model's training cut it, or nil and a sentence: images or classes are others.  Sets
+-- can cut squares only; one whose images have the model's size needs no cutting.
+local function open(trit, args, f)
+  local C, H, W = table.unpack(f.shape)
+  local data = trit.data.open(args.data, { batch = args.batch, limit = args.limit, size = H == W and H or nil,
+    resize = f.resize, mean = { table.unpack(f.mean, 1, C) }, std = { table.unpack(f.std, 1, C) } })
+  local c, h, w = table.unpack(data.shape)
+  local function other(takes, has)
+    return nil, ("%s %s, %s has %s"):format(args.model, takes, args.data, has)
+  end
+  if c ~= C then return other(("takes images of %d channels"):format(C), c) end
+  if h ~= H or w ~= W then
+    return other(("takes images of %d x %d pixels"):format(H, W), ("%d x %d"):format(h, w))
+  end
+  if data.classes ~= f.classes then
+    return other(("tells %d classes apart"):format(f.classes), data.classes)
+  end
+  return data
+end
+
 function eval.run(args)
   if not args.data then return 2, "on what? give --data SPEC" end
   local trit = require "trit"
@@ -20,12 +40,8 @@ function eval.run(args)
   local model, why = trit.infer.open(args.model)
   if not model then return nil, why end
   local f = model:facts()
-  local data = trit.data.open(args.data, { batch = args.batch, limit = args.limit, size = f.shape[2],
-    mean = f.mean, std = f.std })
-  if data.shape[1] ~= f.shape[1] then
-    return nil, ("%s takes images of %d channels, %s has %d"):format(args.model, f.shape[1], args.data,
-      data.shape[1])
-  end
+  local data, reason = open(trit, args, f)
+  if not data then return nil, reason end
   args.bits = args.bits or trit.infer.default_bits(f)
   local runner <close> = model:runner { bits = args.bits, batch = args.batch }
   local began = require("luv").hrtime()
