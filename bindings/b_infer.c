@@ -4,6 +4,8 @@
  */
 #include "bind.h"
 
+#include <limits.h>
+
 #include "trit/infer.h"
 
 #define MODEL_MT  "trit.model"
@@ -370,8 +372,9 @@ static int l_model_runner(lua_State *L) {
     trit_runner_options o = {0};
     if (!lua_isnoneornil(L, 2)) {
         luaL_checktype(L, 2, LUA_TTABLE);
-        o.bits = (int)bind_field_number(L, 2, "bits", 0);
-        o.batch = (int64_t)bind_field_number(L, 2, "batch", 1);
+        const uint64_t bits = bind_field_whole(L, 2, "runner", "bits", 0);
+        o.bits = bits > INT_MAX ? INT_MAX : (int)bits; /* refused as too many, not wrapped */
+        o.batch = (int64_t)bind_field_whole(L, 2, "runner", "batch", 1);
     }
     trit_runner **box = (trit_runner **)bind_box(L, RUNNER_MT);
     bind_check(L, trit_runner_new(m, &o, box));

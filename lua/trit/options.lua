@@ -42,6 +42,29 @@ function options.whole(owner, what, value, least)
   return n
 end
 
+--- For argparse's convert: text -> a whole number >= least, or nil and a sentence about the option `name`.
+function options.count(name, least)
+  return function(text)
+    local n = math.tointeger(tonumber(text))
+    if n and n >= least then return n end
+    return nil, ("%s must be a whole number >= %d, not %s"):format(name, least, text)
+  end
+end
+
+--- As count, for numbers with commas between: a list.
+function options.counts(name, least)
+  return function(text)
+    local list = {}
+    for word in text:gmatch("[^,]+") do list[#list + 1] = math.tointeger(tonumber(word)) or least - 1 end
+    for _, n in ipairs(#list > 0 and list or { least - 1 }) do
+      if n < least then
+        return nil, ("%s must be whole numbers >= %d with commas between, not %s"):format(name, least, text)
+      end
+    end
+    return list
+  end
+end
+
 --- A number in [low, high].
 function options.within(owner, what, value, low, high)
   if type(value) ~= "number" then options.fail(owner, "%s must be a number, got %s", what, shown(value)) end

@@ -6,10 +6,13 @@ local NETWORKS = { resnet18 = { 3, 224, 224 }, resnet20 = { 3, 32, 32 } } -- oth
 local CALIBRATION = 8 -- images of noise: speed does not depend on them
 
 function bench.setup(parser)
+  local options = require "trit.options"
   parser:option("--model", "network of trit.models"):default("resnet18"):argname("NAME")
-  parser:option("--size", "pixels of a side (default: the network's)"):convert(tonumber):argname("N")
-  parser:option("--batch", "images at a time"):default("1"):convert(math.tointeger):argname("N")
+  parser:option("--size", "pixels of a side (default: the network's)"):argname("N")
+    :convert(options.count("--size", 1))
+  parser:option("--batch", "images at a time"):default("1"):argname("N"):convert(options.count("--batch", 1))
   parser:option("--bits", "activations to try, 0 is float"):default("0,8,7,6"):argname("B,B")
+    :convert(options.counts("--bits", 0))
   parser:option("--threads", "compute threads; several: each, and the ratios"):argname("N,N")
   parser:option("--seconds", "measured per candidate"):default("3"):convert(tonumber):argname("S")
   parser:option("--peer", "a program to measure in turns, see tests/bench/peers; {threads} and {batch} in " ..
@@ -53,8 +56,7 @@ local function add_ours(list, trit, args, work, threads)
   if not args.no_graph then
     add { name = "training graph, eval", residual = 0, run = function() trit.no_grad(work.net, work.x) end }
   end
-  for word in args.bits:gmatch("%d+") do
-    local bits = math.tointeger(tonumber(word))
+  for _, bits in ipairs(args.bits) do
     local runner = work.model:runner { bits = bits, batch = args.batch }
     add { name = "packed, " .. runner:facts().kernels, runner = runner, bits = bits,
       residual = residual(trit, runner:run(work.x), work.want), run = function() runner:run(work.x) end }

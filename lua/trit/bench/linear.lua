@@ -7,9 +7,10 @@
 local bench = { name = "linear", summary = "packed linear layers beside float32 ones" }
 
 function bench.setup(parser)
-  parser:option("--rows", "outputs"):default("4096"):convert(math.tointeger):argname("M")
-  parser:option("--columns", "inputs"):default("4096"):convert(math.tointeger):argname("K")
-  parser:option("--batch", "vectors at a time"):default("1"):convert(math.tointeger):argname("N")
+  local count = require("trit.options").count
+  parser:option("--rows", "outputs"):default("4096"):argname("M"):convert(count("--rows", 1))
+  parser:option("--columns", "inputs"):default("4096"):argname("K"):convert(count("--columns", 1))
+  parser:option("--batch", "vectors at a time"):default("1"):argname("N"):convert(count("--batch", 1))
   parser:option("--threads", "compute threads; several: each, and the ratios"):argname("N,N")
   parser:option("--seconds", "measured per candidate"):default("2"):convert(tonumber):argname("S")
   parser:option("--peer", "a program to measure in turns, see tests/bench/peers; {threads}, {rows}, " ..

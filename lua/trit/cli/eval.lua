@@ -3,12 +3,13 @@
 local eval = { name = "eval", group = "model", summary = "accuracy of a packed model on a data set" }
 
 function eval.setup(parser)
+  local options = require "trit.options"
   parser:argument("model", "packed model"):argname("MODEL")
   parser:option("--data", "the set; its test images are used"):argname("SPEC")
   parser:option("--limit", "at most so many images"):convert(tonumber):argname("N")
-  parser:option("--batch", "images at a time"):default("64"):convert(tonumber):argname("N")
+  parser:option("--batch", "images at a time"):default("64"):argname("N"):convert(options.count("--batch", 1))
   parser:option("--bits", "of activations: 0 (float), 6, 7 or 8 (default: 8 if calibrated, else 0)")
-    :convert(tonumber):argname("B")
+    :convert(options.count("--bits", 0)):argname("B")
   parser:option("--threads", "compute threads"):convert(tonumber):argname("N")
   parser:flag("--json", "one JSON document")
 end

@@ -3,11 +3,12 @@
 local predict = { name = "predict", group = "model", summary = "classify JPEG or PNG files" }
 
 function predict.setup(parser)
+  local options = require "trit.options"
   parser:argument("model", "packed model"):argname("MODEL")
   parser:argument("images", "picture files"):args("+"):argname("IMAGE")
   parser:option("--top", "so many classes per picture"):default("1"):convert(tonumber):argname("K")
   parser:option("--bits", "of activations: 0 (float), 6, 7 or 8 (default: 8 if calibrated, else 0)")
-    :convert(tonumber):argname("B")
+    :convert(options.count("--bits", 0)):argname("B")
   parser:flag("--json", "one JSON document")
 end
 
