@@ -172,6 +172,23 @@ describe("trit bench", function()
     refused(2, "--batch must be a whole number >= 1, not 0", "bench", "linear", "--batch", "0")
     bench("--size must be a whole number >= 1, not 0", "--size", "0")
   end)
+
+  it("infer finds the files and the memory small", function()
+    local function bench(name)
+      local code, out, err = command("bench", "infer", "--model", name, "--bits", "0,8", "--no-graph",
+        "--seconds", "0.01", "--threads", "1", "--json")
+      assert.equal(0, code, err)
+      return json.decode(out)
+    end
+    local r = bench "resnet18"
+    assert.is_true(r.file_bytes <= 3.1e6, r.file_bytes)
+    assert.equal(2, #r.rows)
+    for _, row in ipairs(r.rows) do -- of a process that opens the model and runs one image
+      assert.is_true(row.memory > 5e6 and row.memory < 40e6, row.memory)
+    end
+    r = bench "resnet20"
+    assert.is_true(r.file_bytes <= 80e3, r.file_bytes)
+  end)
 end)
 
 describe("a runner", function()
