@@ -2,13 +2,14 @@
  * pool.c - the one thread pool; the only file that starts compute threads.
  *
  * Units are handed out one by one from an atomic ticket, so a foreign process on one core slows
- * the step instead of stopping it (a static split waits for the slowest).  A region ends when its
- * units are done, not when every thread has answered: one that sleeps or was preempted while idle
- * costs nothing.  Between regions workers spin briefly, then sleep.
+ * the step instead of stopping it (a static split waits for the slowest).  Every other worker takes
+ * them from the end: what a core has written in one region it mostly reads in the next.  A region
+ * ends when its units are done, not when every thread has answered: one that sleeps or was
+ * preempted while idle costs nothing.  Between regions workers spin briefly, then sleep.
  *
- * The ticket packs (generation, units, next unit) into one word.  Taking a unit is one fetch-add;
- * the returned word says whether the unit exists, whatever region it belongs to, and while a
- * taken unit runs its region cannot end, so the job's fields stay valid.
+ * The ticket packs (generation, units, taken at either end) into one word.  Taking a unit is one
+ * fetch-add; the returned word says whether the unit exists, whatever region it belongs to, and
+ * while a taken unit runs its region cannot end, so the job's fields stay valid.
  */
 #define _GNU_SOURCE
 #include "trit/base.h"
@@ -34,9 +35,10 @@ static int n_helpers;          /* started threads beside the caller */
 static atomic_uint generation; /* counts regions; a change is the call to work */
 static atomic_int sleepers, stopping;
 
-#define NEXT_BITS  24 /* units of a region, nearly; longer loops run in several */
-#define NEXT_MASK  (((uint64_t)1 << NEXT_BITS) - 1)
-#define MOST_UNITS ((int64_t)NEXT_MASK - MAX_THREADS) /* everyone may ask once more than there is */
+/* Fields of a ticket, from the lowest: units taken in front, units taken behind, units. */
+#define COUNT_BITS 18
+#define COUNT_MASK (((uint64_t)1 << COUNT_BITS) - 1)
+#define MOST_UNITS ((int64_t)COUNT_MASK - MAX_THREADS) /* a region; longer loops run in several */
 
 static atomic_ullong ticket;
 static atomic_llong finished_units; /* units finished in this region */
@@ -58,13 +60,16 @@ static int64_t now_ns(void) {
 }
 
 static void take_units(void) {
+    const bool behind = self % 2;
+    const uint64_t one = (uint64_t)1 << (behind ? COUNT_BITS : 0);
     int64_t finished = 0;
     inside = true;
     for (;;) {
-        uint64_t t = atomic_fetch_add_explicit(&ticket, 1, memory_order_acq_rel);
-        uint64_t unit = t & NEXT_MASK, units = (t >> NEXT_BITS) & NEXT_MASK;
-        if (unit >= units) break;
-        job.work(job.context, job.first + (int64_t)unit, self);
+        const uint64_t t = atomic_fetch_add_explicit(&ticket, one, memory_order_acq_rel);
+        const uint64_t front = t & COUNT_MASK, back = t >> COUNT_BITS & COUNT_MASK;
+        const uint64_t units = t >> 2 * COUNT_BITS & COUNT_MASK;
+        if (front + back >= units) break;
+        job.work(job.context, job.first + (int64_t)(behind ? units - 1 - back : front), self);
         finished++;
     }
     inside = false;
@@ -165,8 +170,8 @@ static void run_region(int64_t first, int64_t units, trit_work work, void *conte
     job.context = context;
     job.first = first;
     atomic_store(&finished_units, 0);
-    uint64_t turn = atomic_load(&generation) & 0xffff;
-    atomic_store_explicit(&ticket, turn << (2 * NEXT_BITS) | (uint64_t)units << NEXT_BITS,
+    const uint64_t turn = atomic_load(&generation);
+    atomic_store_explicit(&ticket, turn << 3 * COUNT_BITS | (uint64_t)units << 2 * COUNT_BITS,
                           memory_order_release);
     announce();
     take_units();
