@@ -38,7 +38,7 @@ setmetatable(trit, {
     if core.ops[key] then
       value = core.ops[key]
     elseif parts[key] then
-      value = require(parts[key])
+      value = require "trit.strict"(require(parts[key]), "trit." .. key)
     elseif functions[key] then
       value = require(functions[key][1])[functions[key][2]]
     else

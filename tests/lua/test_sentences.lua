@@ -69,4 +69,17 @@ describe("a mistake is a sentence", function()
       assert.matches(word, said)
     end
   end)
+
+  it("about a name that a part of trit has not, with those it has", function()
+    for part, known in pairs { quant = "tga", optim = "sgd", schedule = "cosine", data = "open",
+      methods = "train", schemes = "delay", infer = "export", checkpoint = "load", h5 = "open",
+      safetensors = "save", act = "dorefa" } do
+      local said = sentence(function() return trit[part].misspelt {} end)
+      assert.matches("misspelt", said)
+      assert.matches("[:,] " .. known .. "%f[^%w_]", said .. ",")
+      assert.is_nil(said:find("\n"))
+    end
+    assert.matches('^trit%.quant has no "tgaa"; it has: ', sentence(function() return trit.quant.tgaa {} end))
+    assert.matches('^trit%.data has no 1; it has: ', sentence(function() return trit.data[1] end))
+  end)
 end)
