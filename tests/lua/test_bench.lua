@@ -93,14 +93,15 @@ describe("trit bench", function()
   it("train takes only numbers that make sense", function()
     for _, name in ipairs { "batch", "size", "threads", "rounds", "act-bits" } do
       for _, value in ipairs { "0", "2.5", "many" } do
-        assert.matches(("^trit bench: %%-%%-%s must be a whole number >= 1, not %s; .*status 2\n$"):format(
-          (name:gsub("%-", "%%-")), value), output_of(("train --%s %s"):format(name, value)))
+        local said = "^trit bench train: %%-%%-%s must be a whole number >= 1, not %s; .*status 2\n$"
+        assert.matches(said:format((name:gsub("%-", "%%-")), value),
+          output_of(("train --%s %s"):format(name, value)))
       end
     end
     for _, name in ipairs { "seconds", "width" } do
       for _, value in ipairs { "0", "1e999", "many" } do
-        assert.matches(("^trit bench: %%-%%-%s must be a number above 0, not %s; .*status 2\n$"):format(name,
-          value), output_of(("train --%s %s"):format(name, value)))
+        local said = "^trit bench train: %%-%%-%s must be a number above 0, not %s; .*status 2\n$"
+        assert.matches(said:format(name, value), output_of(("train --%s %s"):format(name, value)))
       end
     end
   end)

@@ -100,6 +100,40 @@ describe("trit", function()
     end
   end)
 
+  it("gives a command's help after the word help", function()
+    local code, out, err = trit("help", "sweep")
+    assert.equal(0, code)
+    assert.equal("", err)
+    assert.equal(select(2, trit("sweep", "--help")), out)
+    assert.equal(select(2, trit("data", "make", "--help")), (select(2, trit("help", "data", "make"))))
+    assert.equal(select(2, trit("--help")), (select(2, trit("help"))))
+    code, out, err = trit("help", "docter")
+    assert.equal(2, code)
+    assert.equal("", out)
+    assert.equal('trit: unknown command "docter"; did you mean doctor?\n', err)
+  end)
+
+  it("names the option that takes a number, and the command that was meant", function()
+    for _, case in ipairs {
+      { "option %-%-size takes a whole number, not \"abc\"", "summary", "resnet18", "--size", "abc" },
+      { "option %-%-epochs takes a whole number, not \"2.5\"", "demo", "--epochs", "2.5" },
+      { "option %-%-limit takes a [%a ]*number, not \"x\"", "eval", "net.trit", "--limit", "x" },
+      { "option %-j takes a whole number, not \"x\"", "test", "-j", "x" },
+    } do
+      local code, out, err = trit(table.unpack(case, 2))
+      assert.equal(2, code)
+      assert.equal("", out)
+      assert.matches(("^trit %s: %s; see trit %s %%-%%-help\n$"):format(case[2], case[1], case[2]), err)
+    end
+    local code, _, err = trit("data", "make", "shapes10", "--train", "x")
+    assert.equal(2, code)
+    assert.equal('trit data make: option --train takes a whole number, not "x"; ' ..
+      "see trit data make --help\n", err)
+    code, _, err = trit("data", "ls", "nosuch")
+    assert.equal(1, code)
+    assert.matches("^trit data ls: ", err)
+  end)
+
   it("without a command is a usage error", function() assert.equal(2, (trit())) end)
 
   it("proposes the nearest command", function()

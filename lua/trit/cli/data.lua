@@ -14,8 +14,8 @@ function data.setup(parser)
   make:argument("name", "shapes10")
   make:option("-o --out", "the directory; must not exist")
   for _, p in ipairs(require("trit.core").shapes10_params()) do
-    make:option("--" .. p.name:gsub("_", "-"), ("%s (%s)"):format(p.doc, p.default)):convert(tonumber)
-      :target(p.name)
+    make:option("--" .. p.name:gsub("_", "-"), ("%s (%s)"):format(p.doc, p.default))
+      :convert(p.integer and math.tointeger or tonumber):target(p.name)
   end
 
   local check = parser:command("check",
@@ -27,7 +27,7 @@ function data.setup(parser)
   local pack = parser:command("pack", "write a set as one HDF5 file for h5:FILE")
   pack:argument("spec", "such as folder:DIR")
   pack:option("-o --out", "the file")
-  pack:option("--size", "resize and centre-crop to so many pixels"):convert(tonumber)
+  pack:option("--size", "resize and centre-crop to so many pixels"):convert(math.tointeger)
 end
 
 local function json(value) print(require("dkjson").encode(value, { indent = true })) end
@@ -123,9 +123,8 @@ end
 
 function actions.pack(args)
   if not args.out then usage("where to? give -o FILE") end
-  local size = args.size
-  if size and (size < 1 or size ~= math.floor(size)) then usage("--size must be a whole number >= 1") end
-  local left_out = require("trit").data.pack(args.spec, args.out, { size = size and math.tointeger(size) })
+  if args.size and args.size < 1 then usage("--size must be a whole number >= 1") end
+  local left_out = require("trit").data.pack(args.spec, args.out, { size = args.size })
   io.stderr:write(("packed: h5:%s%s\n"):format(args.out,
     left_out > 0 and (" (%d damaged images left out)"):format(left_out) or ""))
   return 0

@@ -79,7 +79,7 @@ local function overview()
     groups[g[1]] = nil
   end
   for group, list in pairs(groups) do section(group, list) end
-  print("\nOptions:\n  -h, --help     this text; after a command, its own\n" ..
+  print("\nOptions:\n  -h, --help     this text; after a command, its own (or trit help COMMAND)\n" ..
     "  --version      the version\n\n" ..
     "Exit status: 0 ok, 1 failure, 2 usage, 75 interrupted and resumable.")
   return 0
@@ -90,24 +90,54 @@ local function version()
   return 0
 end
 
+local NUMBERS = { [tonumber] = "a number", [math.tointeger] = "a whole number" } -- converters of options
+
+-- argparse says "malformed argument" of what is no number; this names the option.  Commands write
+-- convert(tonumber) or convert(math.tointeger), and have the sentence from here.
+local function name_numbers(parser)
+  for _, option in ipairs(parser._options) do
+    local convert = option._convert
+    local what = NUMBERS[convert]
+    if what then
+      option:convert(function(text)
+        local number = convert(text)
+        if number then return number end
+        return nil, ("option %s takes %s, not %q"):format(option._name, what, text)
+      end)
+    end
+  end
+  for _, sub in ipairs(parser._commands) do name_numbers(sub) end
+end
+
 local function parser_of(command)
   local parser = require("argparse")("trit " .. command.name, command.summary, command.epilog)
   if command.setup then command.setup(parser) end
+  name_numbers(parser)
   return parser
 end
 
 local function is_help(word) return word == "--help" or word == "-h" end
 
---- args for the command, or nil and the exit status.
+-- "data make", where the first word is one of the parts of `trit data`.
+local function full_name(command, parser, word)
+  for _, sub in ipairs(parser._commands) do
+    if sub._name == word then return command.name .. " " .. word end
+  end
+  return command.name
+end
+
+--- args for the command and its name with the part that was asked for; or nil and the exit status.
 local function parse(command, words)
+  local parser = parser_of(command)
   if command.raw then
-    if not is_help(words[1]) then return words end
-    print(parser_of(command):get_help())
+    if not is_help(words[1]) then return words, command.name end
+    print(parser:get_help())
     return nil, 0
   end
-  local ok, result = parser_of(command):pparse(words)
-  if ok then return result end
-  say(command.name, ("%s; see trit %s --help"):format(result, command.name))
+  local name = full_name(command, parser, words[1])
+  local ok, result = parser:pparse(words)
+  if ok then return result, name end
+  say(name, ("%s; see trit %s --help"):format(result, name))
   return nil, 2
 end
 
@@ -128,15 +158,23 @@ end
 
 local function run(name, words)
   local command = require("trit.cli." .. name)
-  local args, status = parse(command, words)
-  if not args then return status end
+  local args, title = parse(command, words)
+  if not args then return title end
   local ok, code, message = xpcall(command.run, handler, args)
   if not ok then code, message = verdict(code) end
-  if message then say(name, tostring(message)) end
+  if message then say(title, tostring(message)) end
   return math.type(code) == "integer" and code or message and 1 or 0
 end
 
+-- `trit help COMMAND` is `trit COMMAND --help`.
+local function unfold_help(words)
+  if words[1] ~= "help" or #words == 1 then return end
+  table.remove(words, 1)
+  words[#words + 1] = "--help"
+end
+
 local function main(words)
+  unfold_help(words)
   local first = table.remove(words, 1)
   if first == nil then
     overview()

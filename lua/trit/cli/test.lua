@@ -7,7 +7,7 @@ local test = { name = "test", group = "tool", summary = "build and run the tests
 function test.setup(parser)
   parser:argument("tier", "fast, full (the default) or slow"):choices({ "fast", "full", "slow" }):args("?")
   parser:option("-k", "only tests whose name matches"):argname("PATTERN"):target("pattern")
-  parser:option("-j", "tests at a time"):argname("N"):target("jobs"):default("2"):convert(tonumber)
+  parser:option("-j", "tests at a time"):argname("N"):target("jobs"):default("2"):convert(math.tointeger)
   parser:flag("-v", "show the output of every test"):target("verbose")
   parser:flag("--list", "only list the tests")
 end
