@@ -1,15 +1,16 @@
---- trit demo: the main job in about three minutes: make shapes10, train a small ResNet in float,
+--- trit demo: the main job in about two minutes: make shapes10, train a small ResNet in float,
 -- ternarize copies with TGA and TWN, compare, pack them and prove that nothing changed.
 
 local demo = { name = "demo", group = "train",
   summary = "train a small ResNet in float, ternarize it with TGA and TWN, compare, pack, verify" }
 
 function demo.setup(parser)
-  parser:option("--epochs", "epochs of the float network"):default("14"):convert(tonumber)
-  parser:option("--tune", "epochs of each ternary copy"):default("4"):convert(tonumber)
-  parser:option("--seed", "initial weights, order, augmentation"):default("1"):convert(tonumber)
+  parser:option("--epochs", "epochs of the float network"):default("14"):convert(math.tointeger)
+  parser:option("--tune", "epochs of each ternary copy"):default("4"):convert(math.tointeger)
+  parser:option("--seed", "initial weights, order, augmentation"):default("1"):convert(math.tointeger)
   parser:option("--out", "directory of the runs"):default("runs/demo")
-  parser:option("--threads", "compute threads"):convert(tonumber)
+  parser:option("--threads", "compute threads"):convert(math.tointeger)
+  parser:flag("--resume", "go on with the runs in the directory, after an interruption")
   parser:flag("--quiet", "no progress, only the table")
   parser:flag("--json", "the table as JSON")
 end
@@ -29,7 +30,7 @@ local function train(trit, data, args, label, state)
     { lr = lr, momentum = 0.9, nesterov = true, weight_decay = WEIGHT_DECAY })
   local result = trit.train { model = net, data = data, optimizer = optimizer, epochs = epochs,
     schedule = trit.schedule.cosine { epochs = epochs }, lr_th = THRESHOLD_LR, label = label,
-    out = args.out .. "/" .. label, quiet = args.quiet }
+    out = args.out .. "/" .. label, quiet = args.quiet, resume = args.resume }
   return net, result
 end
 
