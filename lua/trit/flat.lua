@@ -32,4 +32,7 @@ function flat.sorted(t)
   return list
 end
 
+--- "layers.3.options.init" -> "layers.*.options.init": what layers may have in common.
+function flat.general(name) return (name:gsub("^layers%.%d+%.", "layers.*.")) end
+
 return flat

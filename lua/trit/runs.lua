@@ -25,12 +25,15 @@ local function natural(a, b)
   return key(a) < key(b)
 end
 
+-- What a run directory held before, DIR/before-N (trit.resume), is no run of its own.
 local function search(dir, depth, found)
-  if lfs.attributes(dir .. "/run.h5", "mode") == "file" then found[#found + 1] = dir end
+  local is_run = lfs.attributes(dir .. "/run.h5", "mode") == "file"
+  if is_run then found[#found + 1] = dir end
   if depth == 0 then return found end
   local names = {}
   for name in lfs.dir(dir) do
-    if name:sub(1, 1) ~= "." and lfs.symlinkattributes(dir .. "/" .. name, "mode") == "directory" then
+    local left_out = name:sub(1, 1) == "." or is_run and name:match("^before%-%d+$")
+    if not left_out and lfs.symlinkattributes(dir .. "/" .. name, "mode") == "directory" then
       names[#names + 1] = name
     end
   end
@@ -39,7 +42,8 @@ local function search(dir, depth, found)
   return found
 end
 
---- Directories below `dir`, itself included, that hold a run; nil, sentence if there is no directory.
+--- Directories below `dir`, itself included, that hold a run; those that a later run replaced only where
+-- `dir` names them.  nil, sentence if there is no directory.
 function runs.find(dir)
   dir = dir:gsub("(.)/+$", "%1")
   if lfs.attributes(dir, "mode") ~= "directory" then return nil, ("no directory '%s'"):format(dir) end
@@ -177,6 +181,14 @@ local function filter(rows, expression)
   return kept
 end
 
+--- nil, or the sentence for a field that no run has; `what` asked for it.
+function runs.missing(rows, what, path)
+  for _, row in ipairs(rows) do
+    if runs.field(row, path) ~= nil then return nil end
+  end
+  return #rows > 0 and ("%s: no run has \"%s\"; there are: %s"):format(what, path, known_names(rows)) or nil
+end
+
 -- Order: numbers before texts before nothing; numbers from the greatest, texts from A.
 local function before(a, b)
   local x, y = type(a), type(b)
@@ -191,14 +203,10 @@ local function before(a, b)
 end
 
 local function sort(rows, path, reverse)
-  local keyed, found = {}, false
-  for i, row in ipairs(rows) do
-    keyed[i] = { row = row, key = runs.field(row, path), place = i }
-    found = found or keyed[i].key ~= nil
-  end
-  if not found and #rows > 0 then
-    return nil, ("sort: no run has \"%s\"; there are: %s"):format(path, known_names(rows))
-  end
+  local why = runs.missing(rows, "sort", path)
+  if why then return nil, why end
+  local keyed = {}
+  for i, row in ipairs(rows) do keyed[i] = { row = row, key = runs.field(row, path), place = i } end
   table.sort(keyed, function(a, b)
     if (a.key == nil) ~= (b.key == nil) then return b.key == nil end -- runs without it come last
     local x, y = a, b

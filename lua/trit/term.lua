@@ -10,6 +10,7 @@ local STDOUT = 1
 local LOWER = { "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█" } -- eighths of a cell
 local ASCII = { ".", ":", "-", "=", "+", "*", "%", "#" }
 local DEFAULT_WIDTH = 80
+local SAME = 1e-4 -- of the greatest value: a range that the digits shown do not tell from none
 local NOTHING = "-" -- shown for what is not there
 
 --- Can the terminal show block characters?
@@ -95,7 +96,7 @@ function term.span(seconds)
 end
 
 --- A series in one line, at most `width` characters: low to high between its least and greatest
--- value; gaps where there is no number.
+-- value, level where these are the same in print; gaps where there is no number.
 function term.sparkline(values, width, unicode)
   local blocks = unicode and LOWER or ASCII
   local n = #values
@@ -104,12 +105,13 @@ function term.sparkline(values, width, unicode)
   for _, v in ipairs(values) do
     if is_number(v) then low, high = math.min(low, v), math.max(high, v) end
   end
+  local level = high - low <= SAME * math.max(math.abs(low), math.abs(high))
   local out = {}
   for c = 1, cells do
     local v = values[math.ceil(c * n / cells)] -- the last of the values that share the cell
     if not is_number(v) then
       out[c] = " "
-    elseif high > low then
+    elseif not level then
       out[c] = blocks[1 + math.floor((v - low) / (high - low) * (#blocks - 1) + 0.5)]
     else
       out[c] = blocks[#blocks // 2]

@@ -220,6 +220,38 @@ describe("looking at runs", function()
     assert.equal(4, #assert(json.decode(text)).files)
   end)
 
+  it("leaves runs aside that a later one in their directory has replaced", function()
+    make_run("a/before-1", { quantizer = "lq", top1 = 0.9 }):finish("interrupted")
+    make_run("before-2", { quantizer = "lq", top1 = 0.9 }):finish("complete") -- there is no run beside it
+    assert.equal(4, #json.decode((trit("", ("ls '%s' --json"):format(dir)))))
+    assert.is_nil(trit("", ("show '%s' quantizer"):format(dir)):find("a/before-1", 1, true))
+    local text, status = trit("", ("ls '%s/a/before-1'"):format(dir))
+    assert.equal(0, status)
+    assert.matches("a/before%-1 +interrupted", text)
+    os.execute(("rm -r '%s/a/before-1' '%s/before-2'"):format(dir, dir))
+  end)
+
+  it("diff names a setting of all layers once", function()
+    local other = dir .. "-other"
+    for i = 1, 2 do
+      local layers = {}
+      for k = 1, 3 do layers[k] = { name = "l" .. k, options = { init = i } } end
+      assert(runlog.create(("%s/%d"):format(other, i), { config = { layers = layers } })):finish("complete")
+    end
+    local text = trit("", ("diff '%s/1' '%s/2'"):format(other, other))
+    os.execute(("rm -rf '%s'"):format(other))
+    assert.equal(1, select(2, text:gsub("options%.init", "")))
+    assert.matches("layers%.%*%.options%.init +1 +2", text)
+  end)
+
+  it("show says the status once", function()
+    local at = dir .. "-stopped"
+    assert(runlog.create(at, { config = {} })):finish("interrupted", "interrupted by SIGTERM after step 25")
+    local text = trit("", ("show '%s'"):format(at))
+    os.execute(("rm -rf '%s'"):format(at))
+    assert.matches("run%.h5  interrupted by SIGTERM after step 25\n", text)
+  end)
+
   it("says what is wrong, with the exit status", function()
     os.execute(("mkdir -p '%s/a/empty'"):format(dir))
     for command, want in pairs {
@@ -228,6 +260,9 @@ describe("looking at runs", function()
       ["ls '%s' --where 'tp1 > 0'"] = 'no run has "tp1"',
       ["ls '%s' --where 'top1 >'"] = "where: ", ["ls '%s' --sort nothing"] = 'no run has "nothing"',
       ["ls '%s/nowhere'"] = "no directory ",
+      ["ls '%s' --columns foo,top1"] = 'columns: no run has "foo"; there are: ',
+      ["show '%s/a' zzz"] = 'nothing here has a name with "zzz" in it',
+      ["report '" .. source .. "/README.md'"] = "cannot open '" .. source .. "/README.md'",
     } do
       local text, status = trit("", command:format(dir))
       assert.equal(1, status, command)
@@ -248,6 +283,7 @@ describe("terminal pictures", function()
       return t
     end)(), 40, true)))
     assert.equal("", term.sparkline({}, 10, true))
+    assert.equal("▄▄▄", term.sparkline({ 0.056811, 0.056812, 0.056813 }, 10, true)) -- the same in print
   end)
 
   it("a histogram joins bins to fit and keeps the total height", function()

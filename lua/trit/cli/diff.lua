@@ -113,13 +113,24 @@ end
 
 local RIGHT = { [2] = true, [3] = true, [4] = true } -- columns of numbers
 
+-- Lines of a part; what differs alike in several layers is one, "layers.*.options.init".
+local function lines_of(list)
+  local lines, seen = {}, {}
+  for _, d in ipairs(list) do
+    local line = { flat.general(d.name), table.unpack(d.text, 2) }
+    local key = table.concat(line, "\0")
+    if not seen[key] then lines[#lines + 1] = line end
+    seen[key] = true
+  end
+  return lines
+end
+
 local function print_part(title, list, a, b, numeric)
   if #list == 0 then
     print(title .. ": no difference")
     return
   end
-  local rows = {}
-  for i, d in ipairs(list) do rows[i] = d.text end
+  local rows = lines_of(list)
   if not numeric then rows = wrapped(rows) end
   local head = { "", a, b, numeric and "difference" or "" }
   print(title .. "\n" .. term.table(head, rows, numeric and RIGHT) .. "\n")

@@ -7,6 +7,7 @@ local ls = { name = "ls", group = "look", summary = "the runs in a directory, fi
 ls.epilog = [[
 Fields: run, status, label, model, quantizer, epochs, top1 (last), best, loss, zeros, seconds, age,
 params.NAME or just NAME (options of the script), config.NAME, val.NAME, train.NAME (last values).
+Runs that a later one in their directory replaced, DIR/before-N, are shown where DIR/before-N is asked for.
 
   trit ls runs --where 'status == "complete" and top1 > 0.8' --sort top1
   trit ls runs/sweep --sort init --columns init,lr_th]]
@@ -56,6 +57,11 @@ function ls.run(args)
   if not found then return nil, why end
   local all = {}
   for i, path in ipairs(found) do all[i] = runs.summary(path) end
+  local columns = columns_of(args.columns)
+  for _, name in ipairs(columns) do
+    local missing = runs.missing(all, "columns", name)
+    if missing then return nil, missing end
+  end
   local rows, message = runs.select(all, args)
   if not rows then return nil, message end
   if args.json then
@@ -66,7 +72,7 @@ function ls.run(args)
   elseif #rows == 0 then
     io.stderr:write(("none of %d runs in '%s' is such\n"):format(#found, dir))
   else
-    print_rows(rows, columns_of(args.columns))
+    print_rows(rows, columns)
   end
   return 0
 end

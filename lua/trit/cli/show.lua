@@ -104,9 +104,26 @@ local function cost_of(s)
   return #parts > 0 and "; " .. table.concat(parts, ", ") or ""
 end
 
+-- Is there a line whose name, prefix included, matches?
+local function has_line(d, pattern)
+  for _, part in ipairs { { config = d.config, env = d.env }, d.metrics } do
+    for name in pairs(flat.map(part)) do
+      if matches(name, pattern) then return true end
+    end
+  end
+  return false
+end
+
+-- "failed: loss is nan"; messages that begin with the status are all of it.
+local function status_text(s)
+  if s.message == "" then return s.status end
+  if s.message:sub(1, #s.status) == s.status then return s.message end
+  return s.status .. ": " .. s.message
+end
+
 local function print_run(d, pattern)
   local s = d.status
-  print(("%s  %s%s"):format(d.run, s.status, s.message ~= "" and ": " .. s.message or ""))
+  print(("%s  %s"):format(d.run, status_text(s)))
   if not pattern then
     print(("created %s on %s%s%s"):format(s.created, s.hostname,
       s.elapsed and ", ran " .. term.span(s.elapsed) or "",
@@ -134,13 +151,17 @@ end
 function show.run(args)
   local rows, why = choose(args)
   if not rows then return nil, why end
-  local all = {}
+  local all, found = {}, #rows == 0
   for i, row in ipairs(rows) do
     local run, message = runfile.open(row.run)
     local d
     if run then d, message = gather(run, row) end
     if not d then return nil, message end
-    all[i] = d
+    all[i], found = d, found or has_line(d, args.pattern)
+  end
+  if not found then
+    return nil, ("nothing here has a name with \"%s\" in it, as config.epochs or val.top1 are names"):format(
+      args.pattern)
   end
   if args.json then
     for _, d in ipairs(all) do d.series = nil end

@@ -1,4 +1,5 @@
 --- In which settings the runs differ, and which they share.
+local flat = require "trit.flat"
 local svg = require "trit.report.svg"
 
 local differences = {}
@@ -7,9 +8,6 @@ local COLUMNS = 6 -- with more runs than this, values are listed with how many r
 local MANY = 8    -- different values listed
 
 local ABSENT = "–"
-
--- "layers.3.options.init" -> "layers.*.options.init"
-local function general(name) return (name:gsub("^layers%.%d+%.", "layers.*.")) end
 
 local function union(runs)
   local seen, names = {}, {}
@@ -38,11 +36,11 @@ function differences.find(runs)
   local differ, shared, seen = {}, {}, {}
   for _, name in ipairs(union(runs)) do
     local values, same = values_of(runs, name)
-    local key = general(name) .. "\0" .. table.concat(values, "\0")
+    local key = flat.general(name) .. "\0" .. table.concat(values, "\0")
     if not seen[key] then
       seen[key] = true
       local list = same and shared or differ
-      list[#list + 1] = { name = general(name), values = values }
+      list[#list + 1] = { name = flat.general(name), values = values }
     end
   end
   return differ, shared

@@ -4,6 +4,7 @@
 --     assert(trit.report.write(data, "sweep.html"))
 local collect = require "trit.report.collect"
 local lfs = require "lfs"
+local runfile = require "trit.runfile"
 local runs = require "trit.runs"
 
 local report = {}
@@ -12,7 +13,11 @@ local report = {}
 local function find(path)
   local mode = lfs.attributes(path, "mode")
   if not mode then return nil, ("no run at '%s': no such file or directory"):format(path) end
-  if mode == "file" then path = path:match("^(.*)/[^/]*$") or "." end
+  if mode == "file" then
+    local run, why = runfile.open(path)
+    if not run then return nil, why end
+    path = path:match("^(.*)/[^/]*$") or "."
+  end
   path = path:gsub("(.)/+$", "%1")
   local found, why = runs.find(path)
   if not found then return nil, why end
