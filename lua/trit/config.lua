@@ -52,12 +52,14 @@ function config.differences(before, now)
     if a[name] == nil then names[#names + 1] = name end
   end
   table.sort(names)
-  local found, machine = {}, {}
+  local found, machine, told = {}, {}, {}
   for _, name in ipairs(names) do
     local old, new = a[name] or "not set", b[name] or "not set"
     if old ~= new and not FREE[name] and not (no_value(old) or no_value(new)) then
       local list = MACHINE[name] and machine or found
-      list[#list + 1] = ("%s is %s but was %s"):format(name, new, old)
+      local key = ("%s is %s but was %s"):format(name:match("[^.]*$"), new, old)
+      if not told[key] then list[#list + 1] = ("%s is %s but was %s"):format(name, new, old) end
+      told[key] = true -- epochs are an option of the schedule too, init one of every layer
     end
   end
   return found[1] and table.concat(found, "; "), machine[1] and table.concat(machine, "; ")

@@ -249,6 +249,15 @@ describe("a training", function()
     assert.equal(before, lfs.attributes(at .. "/run.h5", "modification"))
   end)
 
+  it("names once what differs alike in several places", function()
+    local function made(epochs, init)
+      return { epochs = epochs, params = { epochs = epochs, init = init },
+        layers = { { options = { init = init } }, { options = { init = init } } } }
+    end
+    assert.equal("epochs is 6 but was 5; layers.1.options.init is 0.2 but was 0.1",
+      (require("trit.config").differences(made(5, 0.1), made(6, 0.2))))
+  end)
+
   it("says that there is nothing to resume and begins", function()
     local at = place()
     assert(train(options("tga", at, { resume = true })))
