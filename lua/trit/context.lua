@@ -3,7 +3,7 @@
 --
 --   script    path of the script, or nil
 --   origin    path the script was copied from, when it is a copy: what arg[0] and messages name
---   argv      option name -> text given on the command line, for trit.params
+--   argv      option name -> text given on the command line, true for a name alone; for trit.params
 --   out       run directory asked for, or nil
 --   resume    continue the run in `out`
 --   quiet     no progress

@@ -71,16 +71,29 @@ function params.unknown(name, declared)
   return ("unknown option --%s; this script has: --%s"):format(name, table.concat(sorted(declared), ", --"))
 end
 
+-- " (0 to 1)", " (from 1)", " (up to 8)" or the choices; "" where anything goes.
+local function range_of(row)
+  if row.choices then return " (" .. table.concat(row.choices, ", ") .. ")" end
+  if row.min and row.max then return (" (%s to %s)"):format(row.min, row.max) end
+  return row.min and (" (from %s)"):format(row.min) or row.max and (" (up to %s)"):format(row.max) or ""
+end
+
 --- Help text of a declaration, one line per option.
 function params.help(declared)
   local lines = {}
   for _, name in ipairs(sorted(declared)) do
     local row = declared[name]
-    local choices = row.choices and " (" .. table.concat(row.choices, ", ") .. ")" or ""
-    lines[#lines + 1] = ("  --%-16s %s%s  [default: %s]"):format(name, row.doc or "", choices,
-      tostring(row[1]))
+    lines[#lines + 1] = ("  --%-16s %s%s  [default: %s]"):format(name, row.doc or "", range_of(row),
+      row[1] == "" and '""' or tostring(row[1]))
   end
   return table.concat(lines, "\n")
+end
+
+-- The value the command line gives: text, or true for a name that stood alone.
+local function given_value(name, word, row)
+  if word ~= true then return params.value(name, word, row) end
+  if type(row[1]) == "boolean" then return true end
+  return nil, ("option --%s needs a value"):format(name)
 end
 
 --- Declare options; values come from the command line (trit.context) where given.
@@ -96,7 +109,7 @@ function params.declare(declared)
     end
     local v, why
     if given[name] ~= nil then
-      v, why = params.value(name, given[name], row)
+      v, why = given_value(name, given[name], row)
     else
       v, why = check(name, row[1], row)
     end

@@ -257,7 +257,7 @@ print(p.delta, p.epochs, p.fast)
   it("lists the script's options under --help", function()
     local code, out, err = trit("run", script(PARAMS), "--help")
     assert.equal(0, code)
-    assert.matches("%-%-delta +threshold +%[default: 0.05%]", out)
+    assert.matches("%-%-delta +threshold %(0 to 1%) +%[default: 0.05%]", out)
     assert.equal("", err)
   end)
 
@@ -272,13 +272,37 @@ print(p.delta, p.epochs, p.fast)
     end
   end)
 
+  it("says that an option's value was forgotten, and what values it takes", function()
+    local forgotten = script [[require("trit").params { epochs = { 1 }, name = { "" }, fast = { false } }]]
+    for _, option in ipairs { "epochs", "name", "threads" } do
+      local code, _, err = trit("run", forgotten, "--" .. option)
+      assert.equal(2, code)
+      assert.matches("^trit run: option %-%-" .. option .. " needs a value[^\n]*\n$", err)
+    end
+    assert.equal(0, (trit("run", forgotten, "--fast")))
+    local code, _, err = trit("run", forgotten, "--threads", "1000")
+    assert.equal(2, code)
+    assert.matches("^trit run: option %-%-threads is 1000 but must lie in %[1, 256%]; see ", err)
+    local _, out = trit("run", script [[require("trit").params {
+      a = { 1, min = 0, max = 3, doc = "A" }, b = { 1, min = 0, doc = "B" }, c = { 1, max = 2, doc = "C" },
+      d = { "", doc = "D" } }]], "--help")
+    assert.matches("%-%-a +A %(0 to 3%)  %[default: 1%]", out)
+    assert.matches("%-%-b +B %(from 0%)  %[default: 1%]", out)
+    assert.matches("%-%-c +C %(up to 2%)  %[default: 1%]", out)
+    assert.matches('%-%-d +D  %[default: ""%]', out)
+  end)
+
   it("refuses options of a script that declares none", function()
     local code, _, err = trit("run", script "local x = 1", "--delta", "1")
     assert.equal(2, code)
     assert.matches("declares no options", err)
   end)
 
-  it("without a script is a usage error", function() assert.equal(2, (trit("run"))) end)
+  it("without a script is a usage error", function()
+    local code, _, err = trit("run")
+    assert.equal(2, code)
+    assert.equal("trit run: no script is named; see trit run --help\n", err)
+  end)
 
   it("fails with status 1 when the script fails", function()
     local code, _, err = trit("run", script(PARAMS .. "error('the data ran out')"))

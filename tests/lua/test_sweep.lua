@@ -248,7 +248,8 @@ describe("trit sweep", function()
       { "must be one of asha, median", "--stop", "magic" }, { "takes a time", "--time-limit", "soon" },
       { "takes a size", "--memory-limit", "lots" }, { "is given twice", "--init", "1", "--init", "2" },
       { "from one %-%-seed", "--seed", "1,2", "--seeds", "2" }, { "needs a value", "--out" },
-      { "takes no value", "--json=1" }, { "one script at a time", "other.lua" },
+      { "%-%-init needs a value", "--init" }, { "takes no value", "--json=1" },
+      { "one script at a time", "other.lua" },
     } do
       local code, out, err = sweep(table.unpack(case, 2))
       assert.equal(2, code, case[1])
@@ -256,7 +257,9 @@ describe("trit sweep", function()
       assert.matches("^trit sweep: [^\n]*" .. case[1] .. "[^\n]*\n$", err)
     end
     assert.same({}, toy.list(dir .. "/runs"))
-    assert.equal(1, (toy.trit(dir, { "sweep", "no.lua" })))
+    local missing, _, why = toy.trit(dir, { "sweep", "no.lua" })
+    assert.equal(1, missing)
+    assert.equal("trit sweep: cannot open no.lua: No such file or directory\n", why)
     assert.equal(2, (toy.trit(dir, { "sweep" })))
   end)
 
@@ -277,6 +280,25 @@ describe("trit sweep", function()
     assert.equal(1, code)
     assert.same({ complete = 4, failed = 2 }, s.count)
     for _, p in ipairs(s.points) do assert.equal(p.params.how == "well" and 1 or 2, p.attempts) end
+  end)
+
+  it("says why points failed, --quiet or not", function()
+    local code, _, err = sweep("--how", "error", "--quiet")
+    assert.equal(1, code)
+    assert.matches("^failed: runs/toy/sweep/points/%x+: [^\n]*the data ran out\n", err)
+    assert.matches("\ntrit sweep: 1 of 1 point", err)
+  end)
+
+  it("says when a comma has cut a text that looks like one", function()
+    local WARNING = "option %-%-how: test=2 is a value of its own here; ',' within a value is '\\,', " ..
+      "in quotes for the shell\n"
+    local _, _, err = sweep("--how", "set:train=1,test=2", "--dry-run")
+    assert.matches(WARNING, err)
+    for _, fine in ipairs { "set:train=1\\,test=2", "set:a=1,set:b=2", "well,error" } do
+      _, _, err = sweep("--how", fine, "--dry-run")
+      assert.is_nil(err:find("value of its own", 1, true))
+    end
+    assert.matches("'\\,'", (select(2, sweep("--help"))))
   end)
 
   it("sorts by another metric when told, downwards where less is better", function()
@@ -303,7 +325,7 @@ describe("trit sweep SCRIPT --help", function()
     local code, out = toy.trit(dir, { "sweep", "toy.lua", "--help" })
     toy.remove(dir)
     assert.equal(0, code)
-    assert.matches("Options of toy.lua:\n.*%-%-init +threshold +%[default: 0.05%]", out)
+    assert.matches("Options of toy.lua:\n.*%-%-init +threshold %(0 to 1%) +%[default: 0.05%]", out)
     assert.matches("%-%-retry%-failed", out)
   end)
 end)

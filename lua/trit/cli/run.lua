@@ -26,7 +26,7 @@ local function usage(fmt, ...)
 end
 
 --- Split words into the script, our options and the script's: --NAME VALUE, --NAME=VALUE; a --NAME
--- without a value is "true".
+-- without a value is `true`.
 local function parse(words)
   local context = require "trit.context"
   local given, i = {}, 1
@@ -44,7 +44,7 @@ local function parse(words)
         i = i + 1
         value = words[i]
       end
-      given[name] = value or "true"
+      given[name] = value or true
     end
     i = i + 1
   end
@@ -60,9 +60,10 @@ local function take(context, given)
   end
   context.resume, context.quiet = pop("resume") ~= nil, pop("quiet") ~= nil
   context.out = pop("out")
-  if context.out == "true" or context.out == "" then usage("option --out takes a directory") end
+  if context.out == true or context.out == "" then usage("option --out takes a directory") end
   if context.resume and not context.out then usage("--resume needs --out DIR, the run to continue") end
   local threads = pop("threads")
+  if threads == true then usage("option --threads needs a value") end
   if threads then
     context.threads = math.tointeger(tonumber(threads))
     if not context.threads or context.threads < 1 then
@@ -85,11 +86,14 @@ end
 
 function run.run(words)
   local context, given = parse(words)
-  if not context.script then usage("which script?") end
+  if not context.script then usage("no script is named") end
   local help = take(context, given)
   if help then show_options(context) end
   local core = require "trit.core"
-  if context.threads then core.threads(context.threads) end
+  if context.threads then
+    local set, why = pcall(core.threads, context.threads)
+    if not set then usage("option --%s", why) end
+  end
   core.end_on_signals(INTERRUPTED) -- a training takes them over
   local ok, failure = require("trit.script").run(context.script)
   if not ok then

@@ -8,6 +8,8 @@ Every field the script declares with trit.params is an option.  Its words:
   --init 0.02,0.05,0.1   these values             --method all          every choice
   --depth 1..4           whole numbers            --init 0.01..0.1:4    4 values, evenly spaced
   --lr log:1e-4..1e-1:4  4 values, evenly spaced in the logarithm
+  --init 0.01..0.1       5 values; of whole numbers, all
+  --data 'shapes10:train=1000\,test=200'    a comma within a value is '\,', in quotes for the shell
 
 Values of several options are combined (--search grid), taken side by side (list), or drawn from
 ranges A..B and log:A..B (random, halton; --points says how many).  All are checked before any run.
@@ -98,7 +100,7 @@ function kinds.span(name, text)
   return scaled(name, text, SPANS, "a time such as 90s, 10m or 2h")
 end
 
--- words -> script, given = { { name =, text = }, ... } in order.
+-- words -> script, given = { { name =, text = }, ... } in order; a name alone has no text.
 local function parse(words)
   local script, given, seen, i = nil, {}, {}, 1
   while i <= #words do
@@ -115,7 +117,7 @@ local function parse(words)
         text = words[i]
       end
       if text == nil and BY_NAME[name] and not flag then usage("option --%s needs a value", name) end
-      given[#given + 1] = { name = name, text = text or "true" }
+      given[#given + 1] = { name = name, text = text }
     else
       if word:match("^%-.") then usage("unknown option %s", word) end
       if script then usage("one script at a time: %s and %s", script, word) end
@@ -146,7 +148,7 @@ local function collect(words)
       o[option.name:gsub("-", "_")] = row[2] == "flag" or kinds[row[2]](option.name, option.text)
     end
   end
-  if not script then usage("which script?") end
+  if not script then usage("no script is named") end
   one_of("search", o.search, require("trit.sweep.space").searches)
   if o.goal then one_of("goal", o.goal, { "max", "min" }) end
   if o.stop_factor < 2 then usage("option --stop-factor takes a whole number from 2") end

@@ -9,8 +9,11 @@ local HASH_CHARS = 8 -- of the script's hash in the name of its copy
 
 --- { path =, text =, hash =, files = { path -> hash } } of a script; nil and a sentence.
 function discover.read(path)
+  local file, why = io.open(path)
+  if not file then return nil, "cannot open " .. why end
+  file:close()
   local text = files.read(path)
-  if not text then return nil, ("cannot open %s"):format(path) end
+  if not text then return nil, ("cannot read %s"):format(path) end
   local hash = core.hash(text)
   return { path = path, text = text, hash = hash, files = { [path] = hash } }
 end

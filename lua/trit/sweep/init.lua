@@ -51,13 +51,27 @@ end
 
 -- ------------------------------------------------------------------------- points
 
+-- "shapes10:train=1000,test=200" are two values, which nobody means who writes it.
+local function warn_of_cut(axis)
+  local first = axis.values[1]
+  if type(first) ~= "string" or not first:find(":", 1, true) then return end
+  for _, v in ipairs(axis.values) do
+    if v:match("^[%w_]+=[^:]*$") then
+      io.stderr:write(("option --%s: %s is a value of its own here; ',' within a value is '\\,', " ..
+        "in quotes for the shell\n"):format(axis.name, v))
+    end
+  end
+end
+
 local function axes_of(o, declared)
   local axes = {}
   for _, given in ipairs(o.given) do
     local row = declared[given.name]
     if not row then usage("%s", params.unknown(given.name, declared)) end
-    local axis, why = space.axis(given.name, given.text, row)
+    if not given.text and type(row[1]) ~= "boolean" then usage("option --%s needs a value", given.name) end
+    local axis, why = space.axis(given.name, given.text or "true", row)
     if not axis then usage("%s", why) end
+    warn_of_cut(axis)
     axes[#axes + 1] = axis
   end
   return axes
@@ -227,7 +241,7 @@ local function say_outcome(o, s, interrupted)
   for _, row in ipairs(s.points) do
     if row.state == "failed" then failed[#failed + 1] = row end
   end
-  for _, row in ipairs(failed) do note("failed: %s: %s", row.dir, row.reason or "") end
+  for _, row in ipairs(failed) do io.stderr:write(("failed: %s: %s\n"):format(row.dir, row.reason or "")) end
   note("%s in %s: table.csv, table.md, points.json", counted(#s.points, "point"), s.directory)
   if interrupted then
     return RESUMABLE, ("ended by %s; the same command goes on"):format(interrupted)
