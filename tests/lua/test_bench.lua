@@ -118,6 +118,8 @@ describe("trit bench", function()
     local r = bench("data --images 256 --rounds 2 --augment flip")
     assert.equal(256, r.images)
     assert.is_true(r.results[1].images_per_second > 0)
+    assert.equal("bare decoder, 1 thread", r.results[2].name) -- on the files of shapes10
+    assert.is_true(r.results[2].megapixels_per_second > 0 and r.results[1].ratio > 0)
   end)
 
   -- A peer that knows its residual and is started once for every number of threads.

@@ -1,5 +1,6 @@
 --- trit bench data: images a second through the loader (read, decode, augment, batch), beside the bare
--- decoder on the same files: one thread that reads and decodes at full size and does nothing else.
+-- decoder on the same files (of folder:DIR and shapes10): one thread that reads and decodes at full size
+-- and does nothing else.
 
 local bench = { name = "data", summary = "the data pipeline, beside the bare JPEG decoder" }
 
@@ -16,6 +17,14 @@ function bench.setup(parser)
   parser:option("--images", "at most so many"):default("2000"):convert(math.tointeger):argname("N")
   parser:option("--rounds", "measured rounds"):default(tostring(ROUNDS)):convert(math.tointeger):argname("N")
   parser:flag("--json", "one JSON document")
+end
+
+--- The directory of the JPEG files of a set, or nil: shapes10 is a folder too, and says where.
+local function folder_of(data)
+  local dir = data.spec:match("^folder:(.*)$")
+  if data.kind == "shapes10" then dir = data.note:match("^in (.*)$") end
+  if not dir then return nil end
+  return require("lfs").attributes(dir .. "/train") and dir .. "/train" or dir
 end
 
 --- JPEG files below a folder, sorted; at most `most`, evenly spread as the option `limit` takes them.
@@ -66,9 +75,8 @@ function bench.run(args)
       epoch = epoch + 1
       images = pass(data, epoch)
     end } }
-  local dir = args.data:match("^folder:(.*)$")
-  local files = dir and files_below(dir .. (require("lfs").attributes(dir .. "/train") and "/train" or ""),
-    args.images) or {}
+  local dir = folder_of(data)
+  local files = dir and files_below(dir, args.images) or {}
   if #files > 0 then
     candidates[2] = { name = "bare decoder, 1 thread", run = function()
       local seconds, pixels = trit.core.decode_images(files)
@@ -100,6 +108,7 @@ function bench.run(args)
   end
   print(require("trit.term").table({ "candidate", "images/s", "per worker", "iqr %", "of the bare decoder" },
     lines, { false, true, true, true, true }))
+  if not rows[2] then print(("no bare decoder: %s is no folder of JPEG files"):format(args.data)) end
   return 0
 end
 
