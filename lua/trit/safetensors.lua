@@ -173,7 +173,7 @@ function safetensors.open(path)
   if not prefix or #prefix ~= LENGTH_BYTES then return fail("the length of the header cannot be read") end
   local length = string.unpack("<i8", prefix)
   if length < 0 or length > size - LENGTH_BYTES then
-    return fail("the header is said to have %s bytes but the file has %d",
+    return fail("the header is said to have %s bytes but the file has %d: no safetensors file, or a part",
       length < 0 and ("%u"):format(length) or length, size)
   end
   if length > MAX_HEADER then

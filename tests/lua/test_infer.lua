@@ -346,6 +346,13 @@ describe("the commands for packed models", function()
     assert.is_true(packed:runner { batch = 2 }:run(x):max_difference(y) < 1e-4)
   end)
 
+  it("export says what an ending it does not know becomes", function()
+    local code, _, err = command("export", run, "-o", dir .. "/net.foo")
+    assert.equal(0, code)
+    assert.matches("%.foo is the ending of no format: it becomes a packed model", err)
+    assert(infer.open(dir .. "/net.foo"))
+  end)
+
   it("export writes ONNX", function()
     if not trit.core.onnx_model(8, 17, "x") then return pending("built without protobuf-c") end
     local sizes = {}
@@ -386,7 +393,8 @@ describe("the commands for packed models", function()
       { 1, "no such file or directory", "export", run, "-o", dir .. "/no/where.safetensors" },
       { 2, "int8 does not go with the format trit", "export", run, "-o", to, "--weights", "int8" },
       { 1, "No such file", "import", dir .. "/nothing", "-o", to },
-      { 1, "photo", "import", photo, "-o", to, "--model", "resnet8" },
+      { 1, "photo.*but the file has %d+: no safetensors", "import", photo, "-o", to, "--model", "resnet8" },
+      { 1, "is a packed model already", "import", model, "-o", to },
       { 2, "give %-%-model", "import", bare, "-o", to },
       { 1, "unknown model \"resnet9\"", "import", bare, "-o", to, "--model", "resnet9" },
       { 1, "is it a vgg7%?", "import", bare, "-o", to, "--model", "vgg7" },

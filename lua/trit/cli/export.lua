@@ -92,6 +92,10 @@ function export.run(args)
   if not args.out then return 2, "where to? give -o FILE" end
   local ending = args.out:match("%.(%w+)$")
   local format = args.format or formats[ending] and ending or "trit"
+  if ending and not args.format and not formats[ending] then
+    io.stderr:write((".%s is the ending of no format: it becomes a packed model; --format names others\n")
+      :format(ending))
+  end
   if args.weights and not allowed[format][args.weights] then
     return 2, ("--weights %s does not go with the format %s"):format(args.weights, format)
   end

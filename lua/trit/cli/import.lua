@@ -64,7 +64,10 @@ end
 function import.run(args)
   if not args.out then return 2, "where to? give -o MODEL" end
   local f <close>, why = require("trit.safetensors").open(args.file)
-  if not f then return nil, why end
+  if not f then
+    local packed = require("trit.infer").open(args.file)
+    return nil, packed and ("'%s' is a packed model already"):format(args.file) or why
+  end
   local tensors = {}
   for _, name in ipairs(f:names()) do
     local t, reason = f:read(name)
