@@ -1,7 +1,7 @@
 --- trit test: build the tests and run them under ctest.
 
 local test = { name = "test", group = "tool", summary = "build and run the tests",
-  epilog = "Tiers: fast takes seconds, full adds the sanitizer build and whole training runs,\n" ..
+  epilog = "Tiers: fast takes a minute or two, full adds the sanitizer build and whole training runs,\n" ..
     "slow is everything.  PATTERN is a regular expression on test names." }
 
 function test.setup(parser)
