@@ -195,11 +195,20 @@ local function colored()
   return not (no and no ~= "") and os.getenv("TERM") ~= "dumb" and require("luv").guess_handle(1) == "tty"
 end
 
+-- Status and text of a check; of one that fails as another before it, that one's name (from `said`).
+local function outcome(c, said)
+  local ok, status, text = pcall(c[2])
+  if not ok then status, text = "fail", tostring(status) end
+  if status ~= "fail" then return status, text end
+  if said[text] then return status, "as " .. said[text] end
+  said[text] = c[1]
+  return status, text
+end
+
 function doctor.run(args)
-  local results, failed, color = {}, false, colored()
+  local results, failed, color, said = {}, false, colored(), {}
   for _, c in ipairs(checks) do
-    local ok, status, text = pcall(c[2])
-    if not ok then status, text = "fail", status end
+    local status, text = outcome(c, said)
     failed = failed or status == "fail"
     results[#results + 1] = { check = c[1], status = status, text = text }
     if not args.json then
