@@ -3,7 +3,7 @@
 --   local schedule = trit.schemes.follow(net, trit.schedule.cosine { epochs = 30 }, 30)
 --   trit.schemes.delay(net, { share = 0.3 })              -- float for the first 30 %
 --   trit.schemes.stepped(net, { blocks = 4 })             -- front to back, one block after the other
---   trit.schemes.freeze(net, "^conv1%.")                  -- these weights stay as they are
+--   trit.schemes.freeze(net, "^conv1%.")                  -- these weights and their scales stay as they are
 --   trit.schemes.reestimate_bn(net, data, { batches = 50 })
 --   local watch = trit.schemes.alarms(net)                -- hooks = watch.hooks; watch.messages
 --
@@ -72,8 +72,8 @@ function schemes.stepped(net, o)
   return net
 end
 
---- Freeze (or, with on = false, train again) the weights of quantized layers that match: their gradient is
--- neither computed nor used.
+--- Freeze (or, with on = false, train again) the weights of quantized layers that match, and what their
+-- quantizers train: their gradients are neither computed nor used.
 function schemes.freeze(net, pattern, on)
   local list = each_quantizer(net, pattern)
   if #list == 0 then core.raise(("schemes.freeze: no quantized layer matches %q"):format(pattern)) end

@@ -8,17 +8,27 @@
 -- scale = "sample_mean") are applied as usual in that pass: it costs the gradient of the quantized
 -- weight, dL/dw', as much time as in the weight pass; dL/dw of the latent weights is not formed.
 
+local core = require "trit.core"
+
 local weight = { mode = { scale_only = false } }
+
+-- Settled: as it will be used.  Neither the weights nor what the quantizer trains (scales, thresholds, a
+-- second latent tensor) take a gradient, so that optimizers pass all of it by.
+local function settled(m, q)
+  local old = core.grad_enabled(false)
+  q.training = false
+  local ok, wq = pcall(q, m.weight)
+  core.grad_enabled(old)
+  if not ok then error(wq, 0) end
+  return wq
+end
 
 --- The effective weight of layer `m`, and in the scale-only pass its scale (else nil).
 function weight.effective(m)
   local q = m.quantizer
   if not q then return m.weight, nil end
   if not q:awake(m.weight) then return m.weight, nil end
-  if q.progress >= q.stop then -- settled: as it will be used, and no longer trained
-    q.training = false
-    return q(m.weight:detach()), nil
-  end
+  if q:settled() then return settled(m, q), nil end
   q.training = m.training
   if weight.mode.scale_only and q:scale_only() then return q:scale_node(m.weight) end
   return q(m.weight), nil

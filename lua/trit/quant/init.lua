@@ -72,6 +72,10 @@ function Quantizer:awake(w)
   return true
 end
 
+--- Is it at rest?  Then the layer's weights are quantized for good, and neither they nor the parameters here
+-- are trained (trit.schemes.freeze).
+function Quantizer:settled() return self.progress >= self.stop end
+
 -- What the core sees of the training: whether a layer trains, how far it is, which layer it is.
 local function tell_phase(q) q.handle:phase(q.training, q.progress, q.salt) end
 
