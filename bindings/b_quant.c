@@ -87,6 +87,8 @@ static void push_learn(lua_State *L, const trit_quantizer *q) {
         lua_setfield(L, -2, "state");
         lua_pushboolean(L, p->per_weight || p->per_level);
         lua_setfield(L, -2, "per_weight");
+        lua_pushboolean(L, p->per_level);
+        lua_setfield(L, -2, "per_level");
         lua_seti(L, -2, k + 1);
     }
 }
@@ -110,7 +112,7 @@ static void push_properties(lua_State *L, unsigned have) {
     }
 }
 
-/* core.quant_info(name) -> { name, doc, params, learn, properties, cases } */
+/* core.quant_info(name) -> { name, doc, params, learn, properties, unrounded, cases } */
 static int l_info(lua_State *L) {
     const trit_quantizer *q = check_name(L, 1);
     lua_newtable(L);
@@ -124,6 +126,8 @@ static int l_info(lua_State *L) {
     lua_setfield(L, -2, "learn");
     push_properties(L, q->properties);
     lua_setfield(L, -2, "properties");
+    lua_pushboolean(L, q->unrounded);
+    lua_setfield(L, -2, "unrounded");
     lua_newtable(L);
     for (int i = 0; q->cases && q->cases[i].shapes; i++) {
         lua_newtable(L);
@@ -146,7 +150,7 @@ static int l_new(lua_State *L) {
     *h = (handle){.q = q};
     luaL_setmetatable(L, QUANTIZER_MT);
     bind_args(L, 2, q->name, q->params, &h->args);
-    if (q->check) bind_check(L, q->check(&h->args));
+    bind_check(L, trit_quant_check(q, &h->args));
     return 1;
 }
 

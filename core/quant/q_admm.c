@@ -177,8 +177,10 @@ const trit_quantizer trit_quantizer_admm = {
            "shapes:  w [...] -> w' [...]; target [...], rho [rows]\n"
            "eq:      w' = w, dL/dw = g + rho (w - target) in training; else alpha q with the\n"
            "         least |w - alpha q|   (Leng et al. 2018, arXiv:1707.09870)\n"
-           "errors:  weights that are not finite\n",
+           "errors:  weights that are not finite; a ste other than own:\n"
+           "         no weight that trains is rounded\n",
     .params = params,
+    .unrounded = true,
     .learn = learn,
     .properties_of = properties_of,
     .bits = bits,

@@ -161,8 +161,10 @@ const trit_quantizer trit_quantizer_bayes = {
            "shapes:  w [...] -> w' [...]; rho [...]\n"
            "eq:      w' = mu + log(1 + e^rho) eps; loss += kl (log q - log P)\n"
            "         (Blundell et al. 2015, arXiv:1505.05424)\n"
-           "errors:  weights that are not finite\n",
+           "errors:  weights that are not finite; a ste other than own:\n"
+           "         no weight that trains is rounded\n",
     .params = params,
+    .unrounded = true,
     .learn = learn,
     .properties = TRIT_PROP_ODD | TRIT_PROP_SCALE | TRIT_PROP_PERMUTE | TRIT_PROP_MONOTONE |
                   TRIT_PROP_ODD_CODES,

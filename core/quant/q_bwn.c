@@ -41,6 +41,7 @@ typedef struct {
     const trit_quant_call *c;
     const float *g;
     const double *through; // [rows], sum of g sign(w) over n; NULL: the paper's
+    const float *rounded;  // what passes the rounding; NULL: alpha g where |w| < 1
     float *dw;
 } slopes;
 
@@ -49,16 +50,15 @@ static void slope_body(void *context, const trit_segment *s) {
     const double n = (double)m->c->rows.len;
     for (int64_t j = 0; j < s->n; j++) {
         const int64_t i = s->at + j, row = trit_segment_row(s, j);
-        const double direct = fabsf(m->c->w[i]) < 1 ? (double)(m->c->scale[row] * m->g[i]) : 0;
+        double direct = fabsf(m->c->w[i]) < 1 ? (double)(m->c->scale[row] * m->g[i]) : 0;
+        if (m->rounded) direct = (double)m->rounded[i];
         const double rest = m->through ? m->c->codes[i] * m->through[row] : (double)m->g[i] / n;
         m->dw[i] = (float)(direct + rest);
     }
 }
 
-static trit_status backward(const trit_quant_call *c, const float *g, float *dw,
-                            float *const dlearn[TRIT_MAX_LEARN]) {
-    (void)dlearn;
-    if (!dw) return TRIT_OK;
+static trit_status slope(const trit_quant_call *c, const float *g, const float *rounded,
+                         float *dw) {
     const bool exact = c->args.v[BWN_GRAD][0] == EXACT;
     const int64_t rows = c->rows.rows;
     const size_t bytes = (size_t)rows * 2 * sizeof(double);
@@ -68,9 +68,19 @@ static trit_status backward(const trit_quant_call *c, const float *g, float *dw,
     for (int64_t r = 0; r < rows && exact; r++)
         sides[r] = (sides[r] - sides[rows + r]) / (double)c->rows.len;
     if (status == TRIT_OK)
-        trit_rows_each(&c->rows, slope_body, &(slopes){c, g, exact ? sides : NULL, dw});
+        trit_rows_each(&c->rows, slope_body, &(slopes){c, g, exact ? sides : NULL, rounded, dw});
     trit_free(sides, bytes);
     return status;
+}
+
+static trit_status backward(const trit_quant_call *c, const float *g, float *dw,
+                            float *const dlearn[TRIT_MAX_LEARN]) {
+    (void)dlearn;
+    return dw ? slope(c, g, NULL, dw) : TRIT_OK;
+}
+
+static trit_status beside(const trit_quant_call *c, const float *g, float *dw) {
+    return slope(c, g, dw, dw);
 }
 
 static double integral(const trit_quant_call *c, trit_at at, double w) {
@@ -104,6 +114,7 @@ const trit_quantizer trit_quantizer_bwn = {
     .bits = bits,
     .forward = forward,
     .backward = backward,
+    .beside = beside,
     .integral = integral,
     .attached = attached,
     .cases = cases,

@@ -102,24 +102,33 @@ static void through_maximum(const trit_quant_call *c, const double *sums, float 
     }
 }
 
+/* Through tanh and the maximum; dw may be g. */
+static trit_status slope(const trit_quant_call *c, const float *g, float *dw) {
+    slopes m = {c, g, dw};
+    const bool attached = c->args.v[MAX_GRAD][0] == ATTACHED;
+    const size_t bytes = (size_t)c->rows.rows * sizeof(double);
+    double *sums = trit_alloc(bytes);
+    if (!sums) return TRIT_ERR_MEM;
+    trit_status status = TRIT_OK;
+    if (attached) status = trit_rows_sum(&c->rows, 1, through_body, &m, sums);
+    if (status == TRIT_OK) trit_rows_each(&c->rows, slope_body, &m);
+    if (status == TRIT_OK && attached) through_maximum(c, sums, dw);
+    trit_free(sums, bytes);
+    return status;
+}
+
 static trit_status backward(const trit_quant_call *c, const float *g, float *dw,
                             float *const dlearn[TRIT_MAX_LEARN]) {
     (void)dlearn;
     if (!dw) return TRIT_OK;
-    if (c->terms == 1) {
-        memcpy(dw, g, (size_t)c->n * sizeof *dw);
-        return TRIT_OK;
-    }
-    slopes m = {c, g, dw};
-    trit_rows_each(&c->rows, slope_body, &m);
-    if (c->args.v[MAX_GRAD][0] == DETACHED) return TRIT_OK;
-    const size_t bytes = (size_t)c->rows.rows * sizeof(double);
-    double *sums = trit_alloc(bytes);
-    if (!sums) return TRIT_ERR_MEM;
-    trit_status status = trit_rows_sum(&c->rows, 1, through_body, &m, sums);
-    if (status == TRIT_OK) through_maximum(c, sums, dw);
-    trit_free(sums, bytes);
-    return status;
+    if (c->terms > 1) return slope(c, g, dw);
+    memcpy(dw, g, (size_t)c->n * sizeof *dw);
+    return TRIT_OK;
+}
+
+static trit_status beside(const trit_quant_call *c, const float *g, float *dw) {
+    (void)g;
+    return c->terms > 1 ? slope(c, dw, dw) : TRIT_OK;
 }
 
 /* tanh(w)/max|tanh w|: what is left without the rounding. */
@@ -159,6 +168,7 @@ const trit_quantizer trit_quantizer_dorefa = {
     .terms = terms,
     .forward = forward,
     .backward = backward,
+    .beside = beside,
     .surrogate = surrogate,
     .cases = cases,
 };

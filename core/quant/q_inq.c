@@ -204,8 +204,10 @@ const trit_quantizer trit_quantizer_inq = {
            "shapes:  w [...] -> w' [...]; held [...], top [rows]\n"
            "eq:      levels 0, +-2^n2..+-2^n1, n1 = floor(log2(4 max|w|/3)); dL/dw = g where\n"
            "         free, 0 where held   (Zhou et al. 2017, arXiv:1702.03044)\n"
-           "errors:  weights that are not finite; portions that fall\n",
+           "errors:  weights that are not finite; portions that fall; a ste other than own:\n"
+           "         no weight that trains is rounded\n",
     .params = params,
+    .unrounded = true,
     .learn = learn,
     .properties_of = properties_of,
     .bits = bits,

@@ -91,8 +91,10 @@ const trit_quantizer trit_quantizer_pruned = {
            "shapes:  w [...] -> w' [...]; mask [...]\n"
            "eq:      mask = [|w| >= quality std(w)] at reset; w' = mask w; dL/dw = mask g\n"
            "         (Han et al. 2015, arXiv:1506.02626)\n"
-           "errors:  weights that are not finite\n",
+           "errors:  weights that are not finite; a ste other than own:\n"
+           "         no weight that trains is rounded\n",
     .params = params,
+    .unrounded = true,
     .learn = learn,
     .properties = TRIT_PROP_ODD | TRIT_PROP_SCALE | TRIT_PROP_PERMUTE | TRIT_PROP_MONOTONE |
                   TRIT_PROP_ODD_CODES,

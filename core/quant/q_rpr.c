@@ -103,8 +103,10 @@ const trit_quantizer trit_quantizer_rpr = {
            "shapes:  w [...] -> w' [...]\n"
            "eq:      w' = alpha t, dL/dw = 0 on the share; w' = w, dL/dw = g elsewhere\n"
            "         (Cavigelli & Benini 2020, arXiv:2001.01091)\n"
-           "errors:  weights that are not finite\n",
+           "errors:  weights that are not finite; a ste other than own:\n"
+           "         no weight that trains is rounded\n",
     .params = params,
+    .unrounded = true,
     .properties = TRIT_PROP_ODD | TRIT_PROP_SCALE | TRIT_PROP_PERMUTE | TRIT_PROP_MONOTONE |
                   TRIT_PROP_ODD_CODES | TRIT_PROP_CODED | TRIT_PROP_PLACED,
     .forward = forward,

@@ -118,8 +118,10 @@ const trit_quantizer trit_quantizer_sca = {
            "shapes:  w [...] -> w' [...]\n"
            "eq:      tau = tanh(gain w); loss += b sum (a - tau^2) tau^2; w' = tau in training,\n"
            "         round(tau) else   (Deng & Zhang 2020, arXiv:2011.00580)\n"
-           "errors:  weights that are not finite\n",
+           "errors:  weights that are not finite; a ste other than own:\n"
+           "         no weight that trains is rounded\n",
     .params = params,
+    .unrounded = true,
     .learn = learn,
     .properties = TRIT_PROP_ODD | TRIT_PROP_PERMUTE | TRIT_PROP_MONOTONE | TRIT_PROP_ODD_CODES |
                   TRIT_PROP_CODED,

@@ -158,8 +158,10 @@ const trit_quantizer trit_quantizer_shared = {
            "shapes:  w [...] -> w' [...]; centroids [rows, clusters], index [...]\n"
            "eq:      w' = c[index]; dL/dc_k = sum of g over its members; dL/dw = 0\n"
            "         (Han, Mao & Dally 2016, arXiv:1510.00149)\n"
-           "errors:  weights that are not finite\n",
+           "errors:  weights that are not finite; a ste other than own:\n"
+           "         no weight that trains is rounded\n",
     .params = params,
+    .unrounded = true,
     .learn = learn,
     .levels = levels,
     .bits = bits,

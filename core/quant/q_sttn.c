@@ -28,9 +28,13 @@ static const trit_param params[] = {{.name = "granularity",
                                     TRIT_STE_PARAM,
                                     {0}};
 
-static const trit_learn learn[] = {
-    {.name = "w2", .doc = "second latent tensor", .lr_scale = 1, .decay = true, .per_weight = true},
-    {0}};
+static const trit_learn learn[] = {{.name = "w2",
+                                    .doc = "second latent tensor",
+                                    .lr_scale = 1,
+                                    .decay = true,
+                                    .per_weight = true,
+                                    .latent = true},
+                                   {0}};
 
 static trit_status reset(const trit_quant_call *c, float *const learned[TRIT_MAX_LEARN]) {
     const size_t bytes = (size_t)c->rows.rows * sizeof(trit_row_stats);
@@ -83,8 +87,9 @@ static trit_status forward(trit_quant_call *c) {
 }
 
 typedef struct {
-    const float *w, *g; /* one of the latents */
-    const double *mean; // [rows] of g sign(w)
+    const float *w, *g;   /* one of the latents */
+    const float *rounded; /* what passes the rounding */
+    const double *mean;   // [rows] of g sign(w)
     float *dw;
 } slopes;
 
@@ -98,15 +103,16 @@ static void slope_body(void *context, const trit_segment *s) {
     const slopes *m = context;
     for (int64_t j = 0; j < s->n; j++) {
         const int64_t i = s->at + j;
-        m->dw[i] = m->g[i] + (float)(sign(m->w[i]) * m->mean[trit_segment_row(s, j)]);
+        m->dw[i] = m->rounded[i] + (float)(sign(m->w[i]) * m->mean[trit_segment_row(s, j)]);
     }
 }
 
-static trit_status slope(const trit_quant_call *c, const float *w, const float *g, float *dw) {
+static trit_status slope(const trit_quant_call *c, const float *w, const float *g,
+                         const float *rounded, float *dw) {
     const size_t bytes = (size_t)c->rows.rows * sizeof(double);
     double *mean = trit_alloc(bytes);
     if (!mean) return TRIT_ERR_MEM;
-    slopes m = {w, g, mean, dw};
+    slopes m = {w, g, rounded, mean, dw};
     const trit_status status = trit_rows_sum(&c->rows, 1, through_body, &m, mean);
     for (int64_t r = 0; r < c->rows.rows && status == TRIT_OK; r++)
         mean[r] = c->rows.len ? mean[r] / (double)c->rows.len : 0;
@@ -117,8 +123,12 @@ static trit_status slope(const trit_quant_call *c, const float *w, const float *
 
 static trit_status backward(const trit_quant_call *c, const float *g, float *dw,
                             float *const dlearn[TRIT_MAX_LEARN]) {
-    if (dw) TRIT_TRY(slope(c, c->w, g, dw));
-    return dlearn[W2] ? slope(c, c->learn[W2], g, dlearn[W2]) : TRIT_OK;
+    if (dw) TRIT_TRY(slope(c, c->w, g, g, dw));
+    return dlearn[W2] ? slope(c, c->learn[W2], g, g, dlearn[W2]) : TRIT_OK;
+}
+
+static trit_status beside(const trit_quant_call *c, const float *g, float *dw) {
+    return slope(c, c->w, g, dw, dw);
 }
 
 /* w + mean|w| times the signs as they are: the gradient above, term by term. */
@@ -149,6 +159,7 @@ const trit_quantizer trit_quantizer_sttn = {
     .reset = reset,
     .forward = forward,
     .backward = backward,
+    .beside = beside,
     .surrogate = surrogate,
     .cases = cases,
 };

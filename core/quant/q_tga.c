@@ -310,6 +310,36 @@ static trit_status backward(const trit_quant_call *c, const float *g, float *dw,
     return status;
 }
 
+typedef struct {
+    const trit_quant_call *c;
+    const gradient *d;
+    float *dw;
+} statistics;
+
+static void statistics_body(void *context, const trit_segment *s) {
+    const statistics *m = context;
+    for (int64_t j = 0; j < s->n; j++) {
+        const int64_t i = s->at + j, row = trit_segment_row(s, j);
+        m->dw[i] += m->d->offset[row] + m->d->slope[row] * (m->c->w[i] - m->d->center[row]);
+    }
+}
+
+/* What flows through mu and sigma inside the scale. */
+static trit_status beside(const trit_quant_call *c, const float *g, float *dw) {
+    if (!attached(&c->args)) return TRIT_OK;
+    const int64_t rows = c->rows.rows;
+    const size_t bytes = 4 * (size_t)rows * sizeof(float);
+    float *room = trit_alloc(bytes);
+    if (!room) return TRIT_ERR_MEM;
+    memset(room, 0, bytes);
+    gradient d = {room, room + rows, room + 2 * rows, room + 3 * rows};
+    for (int64_t r = 0; r < rows; r++) d.center[r] = (float)c->cache[r * TRIT_ROW_CACHE];
+    const trit_status status = walk_terms(c, g, NULL, &d);
+    if (status == TRIT_OK) trit_rows_each(&c->rows, statistics_body, &(statistics){c, &d, dw});
+    trit_free(room, bytes);
+    return status;
+}
+
 static bool scale_only(const trit_args *args) {
     return terms(args) == 1 && args->v[SCALE][0] != SAMPLE_MEAN;
 }
@@ -361,6 +391,7 @@ const trit_quantizer trit_quantizer_tga = {
     .reset = reset,
     .forward = forward,
     .backward = backward,
+    .beside = beside,
     .backward_scale = backward_scale,
     .scale_only = scale_only,
     .integral = integral,

@@ -157,8 +157,10 @@ const trit_quantizer trit_quantizer_uniq = {
            "eq:      F = N(mean, std): w' = F^-1(F(w) + e), e ~ U(-1/(2k), 1/(2k)), in training;\n"
            "         w' = F^-1((floor(k F(w)) + 1/2)/k) else   (Baskin et al. 2018,\n"
            "         arXiv:1804.10969)\n"
-           "errors:  weights that are not finite\n",
+           "errors:  weights that are not finite; a ste other than own:\n"
+           "         no weight that trains is rounded\n",
     .params = params,
+    .unrounded = true,
     .learn = learn,
     .properties_of = properties_of,
     .bits = bits,

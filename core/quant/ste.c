@@ -7,6 +7,8 @@
 #include "quant/rows.h"
 
 enum { OWN, IDENTITY, CLIPPED, SCALED, INV_SCALED, ANNEALED }; /* TRIT_STE_PARAM's choices */
+static const char *const names[] = {"own",    "identity",   "clipped",
+                                    "scaled", "inv_scaled", "annealed"};
 
 static int choice(const trit_quantizer *q, const trit_args *args) {
     const int row = trit_param_find(q->params, "ste");
@@ -15,6 +17,15 @@ static int choice(const trit_quantizer *q, const trit_args *args) {
 
 bool trit_quant_own_ste(const trit_quantizer *q, const trit_args *args) {
     return choice(q, args) == OWN;
+}
+
+trit_status trit_quant_check(const trit_quantizer *q, const trit_args *args) {
+    if (q->unrounded && choice(q, args) != OWN)
+        return trit_fail(TRIT_ERR_ARG,
+                         "%s: ste is \"%s\", but no weight that trains is rounded: the gradient is "
+                         "the method's own",
+                         q->name, names[choice(q, args)]);
+    return q->check ? q->check(args) : TRIT_OK;
 }
 
 /* S of a row. */
@@ -54,19 +65,31 @@ static void apply_body(void *context, const trit_segment *s) {
     }
 }
 
-trit_status trit_quant_backward(const trit_quant_call *c, const float *g, float *dw,
-                                float *const dlearn[TRIT_MAX_LEARN]) {
-    const int kind = choice(c->quantizer, &c->args);
-    bool others = kind == OWN;
-    for (int k = 0; k < TRIT_MAX_LEARN; k++) others = others || dlearn[k];
-    if (others) TRIT_TRY(c->quantizer->backward(c, g, kind == OWN ? dw : NULL, dlearn));
-    if (kind == OWN || !dw) return TRIT_OK;
+/* dL/dw of the latent weights c->w. */
+static trit_status through_factor(const trit_quant_call *c, int kind, const float *g, float *dw) {
     const size_t bytes = (size_t)c->rows.rows * sizeof(double);
     double *scale = trit_alloc(bytes);
     if (!scale) return TRIT_ERR_MEM;
     for (int64_t r = 0; r < c->rows.rows; r++) scale[r] = row_scale(c, r);
     trit_rows_each(&c->rows, apply_body, &(surrogate){c, g, dw, scale, kind});
     trit_free(scale, bytes);
+    return c->quantizer->beside ? c->quantizer->beside(c, g, dw) : TRIT_OK;
+}
+
+trit_status trit_quant_backward(const trit_quant_call *c, const float *g, float *dw,
+                                float *const dlearn[TRIT_MAX_LEARN]) {
+    const int kind = choice(c->quantizer, &c->args);
+    if (kind == OWN) return c->quantizer->backward(c, g, dw, dlearn);
+    bool others = false;
+    for (int k = 0; k < TRIT_MAX_LEARN; k++) others = others || dlearn[k];
+    if (others) TRIT_TRY(c->quantizer->backward(c, g, NULL, dlearn));
+    if (dw) TRIT_TRY(through_factor(c, kind, g, dw));
+    for (int k = 0; k < trit_quant_learn_count(c->quantizer); k++) {
+        if (!c->quantizer->learn[k].latent || !dlearn[k]) continue;
+        trit_quant_call other = *c;
+        other.w = c->learn[k];
+        TRIT_TRY(through_factor(&other, kind, g, dlearn[k]));
+    }
     return TRIT_OK;
 }
 
@@ -74,6 +97,7 @@ trit_status trit_quant_backward(const trit_quant_call *c, const float *g, float 
 double trit_quant_integral(const trit_quant_call *c, trit_at at, double w) {
     const int kind = choice(c->quantizer, &c->args);
     if (kind == OWN) return c->quantizer->integral ? c->quantizer->integral(c, at, w) : NAN;
+    if (c->quantizer->beside && !trit_quant_attached(c->quantizer, &c->args)) return NAN;
     const double S = row_scale(c, at.row), p = ANNEAL_END * c->progress;
     double whole = w;
     if (kind == CLIPPED) whole = fmax(-1, fmin(1, w));
@@ -84,7 +108,7 @@ double trit_quant_integral(const trit_quant_call *c, trit_at at, double w) {
 }
 
 bool trit_quant_attached(const trit_quantizer *q, const trit_args *args) {
-    return choice(q, args) == OWN && q->attached && q->attached(args);
+    return (choice(q, args) == OWN || q->beside) && q->attached && q->attached(args);
 }
 
 unsigned trit_quant_properties(const trit_quantizer *q, const trit_args *args) {

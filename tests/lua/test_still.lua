@@ -25,7 +25,7 @@ end
 local function trainer(m)
   local rule = { lr = 0.05, momentum = 0.9, weight_decay = 1e-2 }
   local thresholds = m:thresholds()
-  local step = require("trit.steps").new { model = m, 
+  local step = require("trit.steps").new { model = m,
     loss = function(logits, labels) return trit.cross_entropy(logits, labels) end,
     optimizer = trit.optim.sgd(m:parameters(), rule),
     threshold_optimizer = #thresholds > 0 and trit.optim.sgd(thresholds, rule) or nil }
@@ -38,7 +38,11 @@ end
 local function text(t)
   local list = {}
   local function walk(v)
-    if type(v) == "table" then for _, e in ipairs(v) do walk(e) end else list[#list + 1] = ("%a"):format(v) end
+    if type(v) ~= "table" then
+      list[#list + 1] = ("%a"):format(v)
+      return
+    end
+    for _, e in ipairs(v) do walk(e) end
   end
   walk(t:totable())
   return table.concat(list, " ")
@@ -64,4 +68,69 @@ describe("a settled layer", function()
       end
     end)
   end
+end)
+
+describe("another ste", function()
+  local w = trit.randn({ 6, 20 }, { seed = 3, std = 0.7 })
+  local g = trit.randn({ 6, 20 }, { seed = 4 })
+  local KINDS = { "identity", "clipped", "scaled", "inv_scaled", "annealed" }
+
+  -- dL/dw, the quantizer, dL/dw2 of the method that has one.
+  local function slope(name, o)
+    local v = w:clone():requires_grad(true)
+    local q = trit.quant[name](o):reset(v)
+    q.training = true
+    q(v):backward(g)
+    return v.grad, q, q.w2 and q.w2.grad
+  end
+
+  local function inside(t) return trit.ones(t:shape()):gt(t:abs()) end
+
+  local function near(a, b) assert.is_true(a:max_difference(b) < 1e-5 * a:abs():max():item()) end
+
+  for _, name in ipairs { "admm", "bayes", "inq", "pruned", "rpr", "sca", "shared", "uniq" } do
+    it("is refused where no weight that trains is rounded: " .. name, function()
+      assert.has_no_error(function() trit.quant[name] { ste = "own" } end)
+      for _, kind in ipairs(KINDS) do
+        fails(("%s: ste is %q, but no weight that trains is rounded: the gradient is the method's own")
+          :format(name, kind), trit.quant[name], { ste = kind })
+      end
+    end)
+  end
+
+  it("changes the factor on the rounding, not what goes through the scale (tga)", function()
+    local own = slope("tga", {})
+    near(own, (slope("tga", { ste = "identity" })))
+    local scaled, q = slope("tga", { ste = "scaled" })
+    near(scaled - own, g * (q:scale():item() - 1))
+    assert.is_true(own:max_difference(g) > 1e-3)
+    near(g, (slope("tga", { ste = "identity", stats_grad = "detached" })))
+  end)
+
+  it("leaves the second term of bwn", function()
+    near(g * (1 + 1 / 20), (slope("bwn", { ste = "identity" })))
+    local sign = w:sign()
+    local through = sign * (g * sign):mean { axes = { 2 }, keepdims = true }
+    near(g + through, (slope("bwn", { ste = "identity", bwn_grad = "exact" })))
+  end)
+
+  it("leaves what goes through sttn's scale, and is one for both latent tensors", function()
+    local own, _, own2 = slope("sttn", {})
+    local same, _, same2 = slope("sttn", { ste = "identity" })
+    near(own, same)
+    near(own2, same2)
+    local clipped, q, clipped2 = slope("sttn", { ste = "clipped" })
+    near(clipped - own, g * (inside(w) - 1))
+    near(clipped2 - own2, g * (inside(q.w2:detach()) - 1))
+  end)
+
+  it("comes before dorefa's tanh", function()
+    for _, max_grad in ipairs { "attached", "detached" } do
+      local o = { max_grad = max_grad, ste = "identity" }
+      near(slope("dorefa", { max_grad = max_grad }), (slope("dorefa", o)))
+    end
+    near(g, (slope("dorefa", { bits = 1, ste = "identity" })))
+    local clipped = slope("dorefa", { ste = "clipped", max_grad = "detached" })
+    near(slope("dorefa", { max_grad = "detached" }) * inside(w), clipped)
+  end)
 end)

@@ -31,6 +31,7 @@ typedef struct {
     bool per_term;   /* shape [rows, terms]; otherwise [rows] */
     bool per_weight; /* shape of the weights */
     bool per_level;  /* shape [rows, levels] */
+    bool latent;     /* per_weight: trained weights beside c->w, under the same `ste` */
     bool state;      /* no gradient: kept and saved with the model; forward in training writes it */
 } trit_learn;
 
@@ -106,6 +107,10 @@ typedef struct trit_quantizer {
     /* g = dL/dw'.  dw or any dlearn may be NULL (not wanted); overwritten. */
     trit_status (*backward)(const trit_quant_call *c, const float *g, float *dw,
                             float *const dlearn[TRIT_MAX_LEARN]);
+    bool unrounded; /* no weight that trains is rounded: `ste` must be own */
+    /* With another `ste` dw holds g times its factor, what passes the rounding: turn that into
+     * dL/dw with the rest of the method's gradient, for the latent weights c->w.  NULL = no rest. */
+    trit_status (*beside)(const trit_quant_call *c, const float *g, float *dw);
     /* For methods whose parameters act through the scale alone: G[rows] = dL/dS -> dlearn.
      * NULL = not such a method (or call `scale_only` says no for these options). */
     trit_status (*backward_scale)(const trit_quant_call *c, const double *G,
@@ -136,13 +141,18 @@ typedef struct trit_quantizer {
             "gradient of the latent weights: the method's own, or another (trit_quant_backward)"   \
     }
 
+/* Options that exclude each other, and a `ste` where nothing is rounded. */
+trit_status trit_quant_check(const trit_quantizer *q, const trit_args *args);
+
 /*
  * Backward with the option `ste`, S being the row's scale (terms added, mean of both sides):
  *   own         the descriptor's          identity    dL/dw = g       clipped   g [|w| < 1]
  *   scaled      S g                       inv_scaled  g / S (0 where S = 0)
  *   annealed    g (1 - tanh^2(2 p w / S)), p = progress: identity at first, then weights far from
  *               the cuts come to rest
- * Trained parameters keep their own gradients.
+ * It is the factor on the rounding alone: what flows through a scale's statistics or through a
+ * function of w before the rounding stays (`beside`), and trained parameters keep their own
+ * gradients.
  */
 trit_status trit_quant_backward(const trit_quant_call *c, const float *g, float *dw,
                                 float *const dlearn[TRIT_MAX_LEARN]);

@@ -397,6 +397,7 @@ end
 
 -- The choices of `ste`, half-way through a training.
 local function other_surrogates(quant, info, options, shape)
+  if info.unrounded then return end -- has no others
   for _, kind in ipairs { "identity", "clipped", "scaled", "inv_scaled", "annealed" } do
     local given = { ste = kind }
     for name, value in pairs(options) do given[name] = value end
