@@ -134,3 +134,71 @@ describe("another ste", function()
     near(slope("dorefa", { max_grad = "detached" }) * inside(w), clipped)
   end)
 end)
+
+describe("weights that rpr holds", function()
+  local function flat(t) return trit.reshape(t, { shape = { t:numel() } }):totable() end
+
+  local function partition(m, t)
+    trit.schemes.set_progress(m, t)
+    trit.no_grad(function() m(x) end)
+    return m.conv2.quantizer.held
+  end
+
+  it("stay at the value of their draw until the next, whatever momentum and decay do", function()
+    local m = small(trit.quant.rpr { start = 0.5, draws = 3 }):train()
+    local steps = trainer(m)
+    for _, t in ipairs { 0, 0.4, 0.7 } do
+      local held = partition(m, t):clone()
+      local is = held:eq(held)
+      local before, latent = used(m.conv2), m.conv2.weight:detach():clone()
+      steps(3)
+      local keep, after, first = flat(held), flat(used(m.conv2)), flat(before)
+      local moved = 0
+      for i, v in ipairs(first) do
+        if keep[i] == keep[i] then
+          assert.are.same({ keep[i], keep[i] }, { v, after[i] })
+        elseif after[i] ~= v then
+          moved = moved + 1
+        end
+      end
+      local share = is:mean():item()
+      assert.is_true(moved >= 0.9 * (1 - share) * #first)
+      assert.is_true(t == 0.7 and share == 1 or math.abs(share - (t == 0 and 0.5 or 0.75)) < 0.1)
+      assert.is_true(m.conv2.weight:max_difference(latent) > 0) -- decay goes on in the latent weights
+    end
+  end)
+
+  it("go on from their latent values once free, and all weights are on three levels at the end", function()
+    local m = small(trit.quant.rpr { start = 0.5, draws = 3 }):train()
+    local steps, q = trainer(m), m.conv2.quantizer
+    local first = partition(m, 0):clone()
+    steps(2)
+    partition(m, 0.4)
+    local was, now, w = flat(first), flat(q.held), flat(m.conv2.weight:detach())
+    local freed = 0
+    for i, v in ipairs(flat(used(m.conv2))) do
+      local free = now[i] ~= now[i]
+      assert.are.equal(free and w[i] or now[i], v)
+      if free and was[i] == was[i] then freed = freed + 1 end
+    end
+    assert.is_true(freed > 0)
+    partition(m, 0.9)
+    steps(2)
+    m:eval()
+    local wq = used(m.conv2)
+    assert.is_true(wq:max_difference(q:codes() * q:scale():item()) == 0)
+    m:train()
+    assert.is_true(used(m.conv2):equal(wq))
+  end)
+
+  it("are in checkpoints", function()
+    local m = small(trit.quant.rpr { draws = 3 }):train()
+    local steps = trainer(m)
+    partition(m, 0.4)
+    steps(2)
+    local again = small(trit.quant.rpr { draws = 3 }):train()
+    again:load_state_dict(m:state_dict())
+    again:counters_dict(m:counters_dict())
+    assert.is_true(used(again.conv2):equal(used(m.conv2)))
+  end)
+end)

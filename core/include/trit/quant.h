@@ -107,9 +107,10 @@ typedef struct trit_quantizer {
     /* g = dL/dw'.  dw or any dlearn may be NULL (not wanted); overwritten. */
     trit_status (*backward)(const trit_quant_call *c, const float *g, float *dw,
                             float *const dlearn[TRIT_MAX_LEARN]);
-    bool unrounded; /* no weight that trains is rounded: `ste` must be own */
+    /* No weight that trains is rounded: `ste` must be own. */
+    bool unrounded;
     /* With another `ste` dw holds g times its factor, what passes the rounding: turn that into
-     * dL/dw with the rest of the method's gradient, for the latent weights c->w.  NULL = no rest. */
+     * dL/dw with the rest of the gradient, for the latent weights c->w.  NULL = no rest. */
     trit_status (*beside)(const trit_quant_call *c, const float *g, float *dw);
     /* For methods whose parameters act through the scale alone: G[rows] = dL/dS -> dlearn.
      * NULL = not such a method (or call `scale_only` says no for these options). */

@@ -258,8 +258,8 @@ function quant.create(name, options) return wrap(name, options) end
 function quant.list() return core.quant_list() end
 
 --- { name, doc, params = { { name, default, min, max, choices, doc } ... },
--- learn = { { name, doc, threshold, decay, lr_scale, state, per_weight, per_level } ... }, properties, unrounded
--- (its ste is own), cases } of one.
+-- learn = { { name, doc, threshold, decay, lr_scale, state, per_weight, per_level } ... }, properties,
+-- unrounded (its ste is own), cases } of one.
 function quant.info(name) return core.quant_info(name) end
 
 --- Is x a quantizer object?
