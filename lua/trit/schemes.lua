@@ -2,7 +2,7 @@
 --
 --   local schedule = trit.schemes.follow(net, trit.schedule.cosine { epochs = 30 }, 30)
 --   trit.schemes.delay(net, { share = 0.3 })              -- float for the first 30 %
---   trit.schemes.stepped(net, { blocks = 4 })             -- front to back, one block after the other
+--   trit.schemes.stepped(net, { blocks = 4, passes = 2 }) -- front to back, one block after the other
 --   trit.schemes.freeze(net, "^conv1%.")                  -- these weights and their scales stay as they are
 --   trit.schemes.reestimate_bn(net, data, { batches = 50 })
 --   local watch = trit.schemes.alarms(net)                -- hooks = watch.hooks; watch.messages
@@ -60,14 +60,27 @@ end
 -- share (k-1)/blocks of the first `by` of the training.  With freeze, a group's weights are quantized for
 -- good and no longer trained once the next group has started (UNIQ's gradual schedule); the last group
 -- then trains to the end.
+--
+-- With `passes` (then always with freeze) the groups have their turns again, in `by` of the training
+-- altogether: a group is float before its first turn, trains in its turns, and is quantized and still
+-- between and after them.
 function schemes.stepped(net, o)
-  local list, blocks, by = each_quantizer(net), o.blocks or 4, o.by or 1
+  local list, passes, by = each_quantizer(net), o.passes or 1, o.by or 1
   if #list == 0 then core.raise("schemes.stepped: the network has no quantized layer") end
-  blocks = math.min(blocks, #list)
+  local blocks = math.min(o.blocks or 4, #list)
+  local turns = blocks * passes
   for i, e in ipairs(list) do
     local block = (i - 1) * blocks // #list
-    e.quantizer.start = by * block / blocks
-    if o.freeze and block < blocks - 1 then e.quantizer.stop = by * (block + 1) / blocks end
+    local q, last = e.quantizer, turns - blocks + block
+    q.start, q.windows = by * block / turns, nil
+    if (o.freeze or passes > 1) and last < turns - 1 then q.stop = by * (last + 1) / turns end
+    if passes > 1 then
+      q.windows = {}
+      for turn = block, last, blocks do
+        q.windows[#q.windows + 1] = by * turn / turns
+        q.windows[#q.windows + 1] = turn == turns - 1 and math.max(1, by) + 1 or by * (turn + 1) / turns
+      end
+    end
   end
   return net
 end

@@ -202,3 +202,63 @@ describe("weights that rpr holds", function()
     assert.is_true(used(again.conv2):equal(used(m.conv2)))
   end)
 end)
+
+describe("blocks in two passes", function()
+  local function stepped()
+    return trit.schemes.stepped(small(trit.quant.twn {}), { blocks = 4, passes = 2, by = 0.8, freeze = true })
+  end
+
+  -- What each of the four layers is: f(loat), t(rained with its quantizer), s(till).
+  local function phases(m, t)
+    local all = {}
+    trit.schemes.set_progress(m, t)
+    m:zero_grad()
+    trit.cross_entropy(m(x), y):backward()
+    for _, layer in m:quantizable() do
+      local float = trit.no_grad(function() return require("trit.nn.weight").effective(layer) end)
+      all[#all + 1] = not layer.weight.grad and "s" or float:equal(layer.weight) and "f" or "t"
+    end
+    return table.concat(all)
+  end
+
+  it("train one block at a time: first the others are float, then quantized and still", function()
+    local m, seen = stepped():train(), {}
+    for k = 0, 9 do seen[#seen + 1] = phases(m, k * 0.1 + 0.05) end
+    assert.are.same({ "tfff", "stff", "sstf", "ssst", "tsss", "stss", "ssts", "ssst", "ssst", "ssst" }, seen)
+  end)
+
+  it("are kept where quantizers stand in their schedules", function()
+    local m = stepped():train()
+    phases(m, 0.45)
+    local json = require "trit.json"
+    local counters = assert(json.decode(json.encode(m:counters_dict())))
+    local again = small(trit.quant.twn {}):train()
+    again:counters_dict(counters)
+    assert.are.equal("tsss", phases(again, 0.45))
+    assert.are.equal("stss", phases(again, 0.55))
+  end)
+
+  it("are copied with the quantizer", function()
+    local q = stepped().conv2.quantizer:clone()
+    q:set_progress(0.35)
+    assert.is_true(q:settled())
+    q:set_progress(0.55)
+    assert.is_false(q:settled())
+  end)
+
+  it("are what uniq's method takes, all still at the end", function()
+    local _, m = trit.methods.train("uniq", { model = function() return trit.models.small { seed = 1 } end,
+      data = data(), from = trit.models.small { seed = 1 }:state_dict(), epochs = 1, max_steps = 1,
+      quiet = true, log = false, blocks = 2, passes = 2, share = 0.5, out = dir .. "/uniq" })
+    local layers = {}
+    for _, layer in m:quantizable() do layers[#layers + 1] = layer.quantizer end
+    local function still(t)
+      local all = {}
+      trit.schemes.set_progress(m, t)
+      for i, q in ipairs(layers) do all[i] = q.progress < q.start and "f" or q:settled() and "s" or "t" end
+      return table.concat(all)
+    end
+    assert.are.same({ "ttff", "sstt", "ttss", "sstt", "ssss" },
+      { still(0.1), still(0.2), still(0.3), still(0.4), still(0.6) })
+  end)
+end)

@@ -17,7 +17,9 @@ local Quantizer = {}
 
 -- Trainable parameters are fields of the object, beside name and options: q.delta.
 Quantizer.__index = Quantizer
-Quantizer.counters = { "progress", "start", "stop" } -- numbers of a training (Module:counters_dict)
+-- Numbers of a training (Module:counters_dict).  windows, if any: from, to, from, to ... of the shares of the
+-- training in which the layer trains (trit.schemes.stepped).
+Quantizer.counters = { "progress", "start", "stop", "windows" }
 
 local function each_learn(q)
   return ipairs(q.learn)
@@ -72,9 +74,19 @@ function Quantizer:awake(w)
   return true
 end
 
+--- Does it still sleep?  As awake, but a matter of what has happened: nothing wakes.
+function Quantizer:asleep() return self.start > 0 and not self.woken end
+
 --- Is it at rest?  Then the layer's weights are quantized for good, and neither they nor the parameters here
 -- are trained (trit.schemes.freeze).
-function Quantizer:settled() return self.progress >= self.stop end
+function Quantizer:settled()
+  if self.progress >= self.stop then return true end
+  local windows = self.windows
+  for i = 1, windows and #windows or 0, 2 do
+    if self.progress >= windows[i] and self.progress < windows[i + 1] then return false end
+  end
+  return windows ~= nil
+end
 
 -- What the core sees of the training: whether a layer trains, how far it is, which layer it is.
 local function tell_phase(q) q.handle:phase(q.training, q.progress, q.salt) end
@@ -236,7 +248,7 @@ end
 --- A copy with the same options and, if there are any yet, the same parameter values.
 function Quantizer:clone()
   local q = wrap(self.name, self.given)
-  q.salt, q.start, q.stop = self.salt, self.start, self.stop
+  q.salt, q.start, q.stop, q.windows = self.salt, self.start, self.stop, self.windows
   if ready(self) and #self.learn > 0 then q:load_state_dict(self:state_dict()) end
   return q
 end
