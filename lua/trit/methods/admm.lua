@@ -3,10 +3,12 @@
 --
 --   W   prediction W_p = W - beta_p d(W), correction W <- W - beta_c d(W_p),
 --       d(V) = grad f(V) + rho (V - G + U)
---   G = projection(W + U)      U <- U + W - G      refreshed 20 times a training; rho grows by `growth`
--- The pull is part of the quantizer's gradient (trit.quant.admm); here are the dual update, the
--- extragradient step, and an iterative projection beside the exact one.  At the end G is deployed: outside
--- the training the quantizer is the projection of W itself.  rho, its growth and the refresh are ours.
+--   G = projection(W + U)      U <- U + W - G      refreshed 20 times a training
+-- With a refresh rho grows by `growth` and U, the multiplier in units of rho, is divided by it (Boyd et al.
+-- 2011, 3.4.1).  The pull is part of the quantizer's gradient (trit.quant.admm); here are the dual update,
+-- the extragradient step, and an iterative projection beside the exact one.  At the end G is deployed:
+-- outside the training the quantizer is the projection of W itself.  rho, its growth and the refresh are
+-- ours: job.rho, job.growth, job.refreshes.
 
 local core = require "trit.core"
 local quant = require "trit.quant"
@@ -65,7 +67,7 @@ function M.dual(net, rho)
     for _, l in ipairs(layers) do
       local projection = quant.admm { codebook = l.q.options.codebook, granularity = l.q.options.granularity }
       local g = projection(l.w + l.q.dual)
-      l.q.dual:copy(l.q.dual + l.w - g)
+      l.q.dual:copy((l.q.dual + l.w - g) / growth)
       l.q.target:copy(g - l.q.dual)
       l.q.rho:copy(l.q.rho * growth)
     end
@@ -111,7 +113,7 @@ local function train(job, d)
   local methods = require "trit.methods"
   local net, epochs = methods.float_start(job)
   methods.wrap(d, net, job)
-  local dual, batch = M.dual(net), {}
+  local dual, batch = M.dual(net, job.rho), {}
   local lr = job.lr * FINE_TUNE
   local function loss(logits, y, x)
     batch.x, batch.y = x, y
@@ -122,9 +124,9 @@ local function train(job, d)
   end)
   local _, bits = require("trit.train").sparsity(net)
   local total = math.min(job.max_steps or math.huge, epochs * job.data.batches)
-  local every = math.max(1, total // REFRESHES)
+  local every = math.max(1, total // (job.refreshes or REFRESHES))
   local result = methods.fit(net, job, { epochs = epochs, label = d.name, optimizer = optimizer, loss = loss,
-    hooks = { step = function(run) if run.step % every == 0 then dual.refresh(GROWTH) end end },
+    hooks = { step = function(run) if run.step % every == 0 then dual.refresh(job.growth or GROWTH) end end },
     out = job.out,
     config = { method = d.name, bits = bits } })
   schemes.reestimate_bn(net, job.data) -- G takes the place of W
