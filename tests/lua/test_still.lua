@@ -279,3 +279,17 @@ describe("admm's refresh", function()
     assert.is_true(l.q.target:max_difference(g - l.q.dual) < 1e-8)
   end)
 end)
+
+describe("bits of shared weights", function()
+  it("count the codebook of every row", function()
+    local q = trit.quant.shared { clusters = 16 }
+    local w = trit.randn({ 10, 10 }, { seed = 1 })
+    q:reset(w)
+    q(w)
+    assert.is_true(math.abs(q:bits() - (5 + 16 * 32 / 100)) < 1e-9)
+    q = trit.quant.shared { clusters = 2, granularity = "filter" }
+    q:reset(w)
+    q(w)
+    assert.is_true(math.abs(q:bits() - (2 + 10 * 2 * 32 / 100)) < 1e-9)
+  end)
+end)

@@ -237,9 +237,13 @@ local function wrap(name, options)
   local self = { name = name, handle = handle, options = handle:options(), learn = info.learn,
     given = options, was_reset = false, training = false, progress = 0, salt = 0,
     start = 0, stop = math.huge, woken = false }
-  local sides = 0 -- numbers trained beside each other as scales (TTQ)
-  for _, p in ipairs(info.learn) do
-    if not p.state and not p.per_weight then sides = sides + 1 end
+  local sides = 0 -- numbers trained beside each other as scales (TTQ), or in a codebook (shared)
+  for k, p in ipairs(info.learn) do
+    if p.per_level then
+      sides = sides + handle:new_learn(k, core.zeros { 1 }):numel()
+    elseif not p.state and not p.per_weight then
+      sides = sides + 1
+    end
   end
   self.scales_per_row = math.max(sides, 1)
   return setmetatable(self, Quantizer)
