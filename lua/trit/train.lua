@@ -81,6 +81,15 @@ function M.sparsity(model)
   return coded > 0 and zeros / coded or 0, total > 0 and bits / total or 32
 end
 
+-- Is the network what it is going to be?  Not while a quantizer sleeps and its layer is float.
+local function all_awake(model)
+  for _, m in model:quantizable() do
+    local q = rawget(m, "quantizer")
+    if q and q:asleep() then return false end
+  end
+  return true
+end
+
 local THRESHOLD_MOMENTUM = 0.9 -- Nesterov, as the author's threshold optimizer (methods 1.6)
 
 local function thresholds_optimizer(o)
@@ -230,10 +239,11 @@ local function one_epoch(run)
   report(run, epoch, t, v, zeros)
   if run.hooks.epoch then run.hooks.epoch { epoch = epoch, loss = t.loss, train = t, test = v, run = run } end
   result.loss, result.top1, result.top5, result.epoch = t.loss, v.top1, v.top5, epoch
-  if not result.best_epoch or v.top1 > result.best_top1 then
+  run.complete = epoch >= run.epochs or run.max_steps ~= nil and run.step >= run.max_steps
+  local better = not result.best_epoch or v.top1 > result.best_top1
+  if better and (all_awake(run.model) or run.complete and not result.best_epoch) then
     result.best_top1, result.best_epoch, run.best_here = v.top1, epoch, true
   end
-  run.complete = epoch >= run.epochs or run.max_steps ~= nil and run.step >= run.max_steps
   run.cursor = new_cursor(epoch + 1)
   run.keeper:epoch(run.complete)
 end

@@ -293,3 +293,38 @@ describe("bits of shared weights", function()
     assert.is_true(math.abs(q:bits() - (2 + 10 * 2 * 32 / 100)) < 1e-9)
   end)
 end)
+
+describe("the best epoch", function()
+  local loop = require "trit.train"
+  local evaluate = loop.evaluate
+  before_each(function() -- the first epochs look best
+    local n = 0
+    loop.evaluate = function(...)
+      local v = evaluate(...)
+      n = n + 1
+      v.top1 = 1 / n
+      return v
+    end
+  end)
+  after_each(function() loop.evaluate = evaluate end)
+
+  local function train(share, epochs)
+    local m = trit.schemes.delay(small(trit.quant.twn {}), { share = share, pattern = "^fc2" })
+    local seen = {}
+    local r = trit.train { model = m, data = data(), epochs = epochs, quiet = true, log = false,
+      optimizer = trit.optim.sgd(m:parameters(), { lr = 0 }), out = dir .. "/best",
+      schedule = trit.schemes.follow(m, trit.schedule.constant {}, epochs),
+      hooks = { epoch = function(record) seen[#seen + 1] = record.test.top1 end } }
+    return r, seen
+  end
+
+  it("is one in which all quantizers are awake", function()
+    local r, seen = train(0.5, 4)
+    assert.are.same({ 3, seen[3] }, { r.best_epoch, r.best_top1 })
+  end)
+
+  it("is the last where they never wake", function()
+    local r, seen = train(1, 2)
+    assert.are.same({ 2, seen[2] }, { r.best_epoch, r.best_top1 })
+  end)
+end)
