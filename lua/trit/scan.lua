@@ -131,8 +131,7 @@ local function batch_norms(net)
   local list = {}
   for _, m in net:named_modules() do
     if m.kind == "batch_norm" then
-      list[#list + 1] = { module = m, momentum = m.momentum, mean = m.running_mean:clone(),
-        var = m.running_var:clone() }
+      list[#list + 1] = { module = m, mean = m.running_mean:clone(), var = m.running_var:clone() }
     end
   end
   return list
@@ -142,27 +141,13 @@ local function restore_statistics(norms)
   for _, n in ipairs(norms) do
     n.module.running_mean:copy(n.mean)
     n.module.running_var:copy(n.var)
-    n.module.momentum = n.momentum
   end
-end
-
--- Means and variances of the activations of the moved net: averages over `batches` training batches.
-local function renew_statistics(net, norms, data, batches)
-  local old = core.grad_enabled(false)
-  net:train()
-  local k = 0
-  for x in data:train(0) do
-    k = k + 1
-    for _, n in ipairs(norms) do n.module.momentum = 1 / k end
-    net(x)
-    if k == batches then break end
-  end
-  net:eval()
-  core.grad_enabled(old)
 end
 
 local function measure(o, layers)
-  if o.batch_norm > 0 then renew_statistics(o.net, o.norms, o.data, o.batch_norm) end
+  if o.batch_norm > 0 then -- of the moved net; the other layers stay in evaluation and keep what they have
+    require("trit.schemes").reestimate_bn(o.net, o.data, { batches = o.batch_norm })
+  end
   local v = require("trit.train").evaluate(o.net, o.data:test())
   local zeros, all, bits = sparsity(o.net, layers)
   return { top1 = v.top1, top5 = v.top5, loss = v.loss, images = v.count, zeros = zeros,

@@ -190,6 +190,16 @@ describe("the threshold scan", function()
     assert.equal("tga", r.layers[1].rule)
   end)
 
+  it("takes batch-norm statistics without a change to the layers it does not scan", function()
+    local net = trit.models.resnet8 { classes = data.classes, seed = 3, width = 8 }
+    trit.quantize(net, { { "^layer1", trit.quant.lqnets {} }, { "^layer2", trit.quant.uniq {} },
+      { "^layer3", trit.quant.twn {} } })
+    local before = {}
+    for name, t in pairs(net:state_dict()) do before[name] = t:clone() end
+    scan.run { net = net, data = data, pattern = "^layer3", deltas = { 0.5 }, batch_norm = 2 }
+    for name, t in pairs(net:state_dict()) do assert.is_true(t:equal(before[name]), name) end
+  end)
+
   it("is the quantizer's own result for a float net", function()
     local name, module
     for n, m in float:quantizable() do
