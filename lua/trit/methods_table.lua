@@ -15,9 +15,11 @@ local function plain(result)
   return out
 end
 
---- Leave RESULT's numbers, and what else the script says of the run, in its directory.  Returns the path.
+--- Leave RESULT's numbers, what its alarms said, and what else the script says of the run, in its directory.
+-- Returns the path.
 function M.save(result, more)
   local out = plain(result)
+  if result.alarms and #result.alarms > 0 then out.alarms = result.alarms end
   for k, v in pairs(more or {}) do out[k] = v end
   local path = result.dir .. "/" .. FILE
   local file = assert(io.open(path, "w"))

@@ -125,12 +125,16 @@ local function flips_of(e, before)
   return core.stats_codes(e.quantizer:codes(), before)
 end
 
+-- Do the codes tell signs?  Those of shared weights are numbers of values.
+local function signed(e) return e.quantizer.handle:properties().odd_codes end
+
 local function look(e, o, say, epoch)
+  if e.quantizer:asleep() then return end
   local use, packed = flips_of(e, e.packed)
   local share = use.share
   if share[2] >= o.zeros then
     say(e, epoch, ("collapse: %.1f %% of the codes are 0"):format(100 * share[2]))
-  elseif share[1] + share[2] == 0 or share[3] + share[2] == 0 then
+  elseif signed(e) and (share[1] + share[2] == 0 or share[3] + share[2] == 0) then
     say(e, epoch, "collapse: all codes have one sign")
   end
   for _, row in ipairs(e.quantizer:stats()) do
@@ -148,7 +152,7 @@ end
 --- Watch for layers that collapse (a share `zeros` = 0.99 of zero codes, or one sign only, or a threshold
 -- at its limit) and for codes that keep changing (a share `flips` = 0.1 an epoch after epoch `settle` =
 -- 10).  Returns { hooks = { epoch = f }, messages = { { layer =, epoch =, text = } ... } }; each kind
--- is said once a layer, on stderr unless quiet.
+-- is said once a layer, on stderr unless quiet.  Layers whose quantizers sleep are passed over.
 function schemes.alarms(net, o)
   o = setmetatable(o or {}, { __index = { zeros = 0.99, flips = 0.1, settle = 10, quiet = false } })
   local watch = { messages = {}, hooks = {} }

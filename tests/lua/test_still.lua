@@ -328,3 +328,36 @@ describe("the best epoch", function()
     assert.are.same({ 2, seen[2] }, { r.best_epoch, r.best_top1 })
   end)
 end)
+
+describe("alarms", function()
+  local function train(o)
+    local job = { model = function() return trit.models.small { classes = 10, seed = 1 } end, data = data(),
+      epochs = 2, pretrain = 1, quiet = true, log = false, out = dir .. "/alarms" }
+    for k, v in pairs(o or {}) do job[k] = v end
+    local d = { name = "nothing", doc = "all weights become 0", weights = trit.quant.twn { delta = 10 } }
+    return trit.methods.train(d, job)
+  end
+
+  it("are on in methods.fit, and what they say is in the result", function()
+    local r = train()
+    assert.are.equal(4, #r.alarms)
+    assert.are.same({ "conv1.weight", 1 }, { r.alarms[1].layer, r.alarms[1].epoch })
+    assert.matches("collapse: 100.0 %% of the codes are 0", r.alarms[1].text)
+    assert.are.same({}, train({ alarms = false }).alarms or {})
+    require("lfs").mkdir(dir .. "/alarms")
+    local file = assert(io.open(trit.methods.save(r, {})))
+    local saved = assert(require("trit.json").decode(file:read("a")))
+    file:close()
+    assert.are.same(r.alarms[1], saved.alarms[1])
+  end)
+
+  it("say nothing of layers that sleep, nor of codes that have no sign", function()
+    local m = trit.quantize(trit.models.small { classes = 10, seed = 1 },
+      { { "^conv", trit.quant.shared {} }, { ".*", trit.quant.twn { delta = 10 } } })
+    trit.schemes.delay(m, { pattern = "^fc", share = 0.5 })
+    local watch = trit.schemes.alarms(m, { quiet = true })
+    m(x)
+    watch.hooks.epoch { epoch = 1 }
+    assert.are.same({}, watch.messages)
+  end)
+end)

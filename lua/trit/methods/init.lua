@@ -22,10 +22,12 @@
 --   finish(net, job, result)  after training: fields it returns are added to the result
 --   published = { { set, network, degradation, ends, source }, ... }   top-1 percentage points
 --
+-- Alarms (trit.schemes.alarms) are on: result.alarms lists what they said, and so does result.json.
+--
 -- A job: model (function -> fresh float network), data, epochs (of the whole), pretrain (of these in float
 -- for methods that start so), lr, weight_decay, seed, from (a float state instead of pretraining), kept (a
 -- directory where the pretrained weights are left, for other runs of the same job: the first that needs them
--- trains, the others wait), out, quiet.
+-- trains, the others wait), out, quiet, alarms (false: none).
 
 local core = require "trit.core"
 local lfs = require "lfs"
@@ -128,15 +130,20 @@ function methods.adam(net, job, lr)
 end
 
 --- One training of `net` by job: o = { epochs, lr, optimizer, loss, hooks, label, lr_th, out, mode, config }.
--- Its rate is a cosine, or job.schedule(epochs).
+-- Its rate is a cosine, or job.schedule(epochs).  Watched by alarms unless job.alarms is false; what they say
+-- is in the result's `alarms`.
 function methods.fit(net, job, o)
   local schemes, schedule = require "trit.schemes", require "trit.schedule"
   local optimizer = o.optimizer or methods.sgd(net, job, o.lr)
-  return require("trit.train").train { model = net, data = job.data, optimizer = optimizer,
+  local watch = job.alarms ~= false and schemes.alarms(net, { quiet = job.quiet }) or { hooks = {} }
+  local result = require("trit.train").train { model = net, data = job.data, optimizer = optimizer,
     epochs = o.epochs, schedule = schemes.follow(net, job.schedule and job.schedule(o.epochs)
       or schedule.cosine { epochs = o.epochs }, o.epochs),
-    loss = o.loss, hooks = o.hooks, label = o.label, lr_th = o.lr_th, schedule_mode = o.mode,
+    loss = o.loss, hooks = schemes.hooks(o.hooks or {}, watch.hooks), label = o.label,
+    lr_th = o.lr_th, schedule_mode = o.mode,
     out = o.out, quiet = job.quiet, log = o.log, config = o.config, max_steps = job.max_steps }
+  result.alarms = watch.messages
+  return result
 end
 
 local function pretrain(net, job)
