@@ -7,7 +7,9 @@
  *   the loss gains kl (log q(w') - log P(w')), P = pi N(0, sigma1^2) + (1 - pi) N(0, sigma2^2); the
  *   terms of log q cancel, so with d = g - kl dlogP/dw:
  *   dL/dmu = d      dL/drho = (d eps - kl/sigma) / (1 + e^-rho)
- * The reported loss is without the added part.  Codes tell the sign, 0 where |mu| < prune sigma:
+ * The reported loss is without the added part.  kl is the same at every step, or, with `batches` M,
+ * falls by halves within every epoch: kl M pi_i, pi_i = 2^(M-i)/(2^M - 1), i the number of the
+ * batch, counted by the draws.  Codes tell the sign, 0 where |mu| < prune sigma:
  * what pruning by the signal-to-noise ratio would cut off.  Draws are a function of (seed, layer,
  * number of the draw, place).
  */
@@ -16,7 +18,7 @@
 
 #include "quant/rows.h"
 
-enum { KL, PI, SIGMA1, SIGMA2, FIRST, PRUNE, SEED, GRANULARITY };
+enum { KL, PI, SIGMA1, SIGMA2, FIRST, PRUNE, BATCHES, SEED, GRANULARITY };
 enum { RHO, DRAWS };
 enum { DRAW = TRIT_ROW_FREE }; /* number of the draw that forward made */
 
@@ -31,6 +33,11 @@ static const trit_param params[] = {
      .doc = "width of the narrow prior, e^-6"},
     {.name = "first", .def = 0.1, .min = 1e-6, .max = 10, .doc = "first sigma, in units of std(w)"},
     {.name = "prune", .def = 1, .min = 0, .max = 1e3, .doc = "|mu|/sigma below which a code is 0"},
+    {.name = "batches",
+     .def = 0,
+     .min = 0,
+     .max = 1e9,
+     .doc = "of an epoch, among which kl is shared by halves; 0: evenly"},
     {.name = "seed", .min = 0, .max = 1e9, .doc = "of the draws"},
     TRIT_GRANULARITY_PARAM,
     TRIT_STE_PARAM,
@@ -107,6 +114,14 @@ static double prior_slope(const trit_args *args, double w) {
     return -(pa * w / (s1 * s1) + pb * w / (s2 * s2)) / (pa + pb);
 }
 
+/* Weight of the added loss at the draw that forward made. */
+static double kl_of(const trit_quant_call *c, int64_t row) {
+    const double kl = c->args.v[KL][0], M = floor(c->args.v[BATCHES][0]);
+    if (M < 1) return kl;
+    const double i = fmod(c->cache[row * TRIT_ROW_CACHE + DRAW], M) + 1;
+    return kl * M * exp2(-i) / (1 - exp2(-M));
+}
+
 typedef struct {
     const trit_quant_call *c;
     const float *g;
@@ -116,11 +131,11 @@ typedef struct {
 static void slope_body(void *context, const trit_segment *s) {
     const slopes *m = context;
     const trit_quant_call *c = m->c;
-    const double kl = c->args.v[KL][0];
     for (int64_t j = 0; j < s->n; j++) {
         const int64_t i = s->at + j;
         const double rho = (double)c->learn[RHO][i], sigma = sigma_of(rho);
-        const double eps = drawn(c, trit_segment_row(s, j), i);
+        const int64_t row = trit_segment_row(s, j);
+        const double eps = drawn(c, row, i), kl = kl_of(c, row);
         const double w = (double)c->w[i] + sigma * eps;
         const double d = (double)m->g[i] - kl * prior_slope(&c->args, w);
         if (m->dmu) m->dmu[i] = (float)d;
@@ -155,8 +170,8 @@ static const trit_case cases[] = {{"[6,4,3,3]", ""}, {"[5,24]", "granularity=fil
 
 const trit_quantizer trit_quantizer_bayes = {
     .name = "bayes",
-    .doc = "trit.quant.bayes{ kl, pi, sigma1, sigma2, first, prune, seed, granularity, ste }\n"
-           "    -> quantizer\n"
+    .doc = "trit.quant.bayes{ kl, pi, sigma1, sigma2, first, prune, batches, seed, granularity,\n"
+           "    ste } -> quantizer\n"
            "A trained normal distribution for every weight, drawn from at every step.\n"
            "shapes:  w [...] -> w' [...]; rho [...]\n"
            "eq:      w' = mu + log(1 + e^rho) eps; loss += kl (log q - log P)\n"

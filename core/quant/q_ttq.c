@@ -5,8 +5,9 @@
  *   Delta = t max|w|                w' = Wp if w > Delta, -Wn if w < -Delta, else 0
  *   dL/dWp = sum_{w > Delta} g      dL/dWn = - sum_{w < -Delta} g
  *   dL/dw  = Wp g, g, Wn g          on the positive, zero and negative zone
- * `sparsity` r takes Delta as the (1-r) n-th largest |w| instead (the authors cut |tanh w|, which
- * has the same order, once an epoch; here at every forward).
+ * `sparsity` r takes Delta as the (1-r) n-th largest |w| instead.  The authors' variant of that
+ * differs: it cuts |tanh w|, which has the same order, once an epoch (here: at every forward), and
+ * its weights are +-1 with the gradient of tanh; here they are Wp and -Wn, trained as above.
  *
  * Edge rules: cuts are strict.  Wp and Wn may become negative as in the code, unless `min_scale`
  * holds max(W, min_scale) in their place; below it only gradients that raise W pass.  The authors'

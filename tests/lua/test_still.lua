@@ -361,3 +361,27 @@ describe("alarms", function()
     assert.are.same({}, watch.messages)
   end)
 end)
+
+describe("bayes", function()
+  it("shares the added loss evenly or by halves among the batches of an epoch", function()
+    local w = trit.randn({ 40 }, { seed = 3 }):requires_grad(true)
+    local function slopes(batches)
+      local q, list = trit.quant.bayes { kl = 1, batches = batches, sigma1 = 1, sigma2 = 1 }:reset(w), {}
+      q.training = true
+      for i = 1, 7 do
+        w:zero_grad()
+        q.rho:zero_grad()
+        local wq = q(w)
+        wq:backward(trit.zeros { 40 })
+        list[i] = (w.grad / wq:detach()):mean():item() -- of a prior N(0, 1): the weight of the added part
+      end
+      return list
+    end
+    for _, v in ipairs(slopes(0)) do assert.is_true(math.abs(v - 1) < 1e-5) end
+    local list = slopes(3)
+    for i = 1, 7 do -- M 2^(M-i)/(2^M - 1), anew every epoch
+      local k = (i - 1) % 3 + 1
+      assert.is_true(math.abs(list[i] - 3 * 2 ^ (3 - k) / 7) < 1e-5)
+    end
+  end)
+end)
