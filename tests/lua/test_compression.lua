@@ -115,6 +115,36 @@ describe("deep compression's file", function()
     end
   end)
 
+  it("bridges distances at the width of the layer's kind", function()
+    local index, n = {}, 200
+    for i = 1, n do index[i] = i == n and 1 or 0 end
+    local short = deep.encode_layer(index, { { 0.5 } }, n, 8)
+    local long = deep.encode_layer(index, { { 0.5 } }, n, 5)
+    assert.is_true(#long > #short) -- six fillers
+    assert.are.equal(0.5, (deep.decode_layer(long, 1))[n])
+  end)
+
+  it("takes its numbers from the job", function()
+    local net = function() return trit.models.small { classes = 10, seed = 1 } end
+    local function train(o)
+      local job = { model = net, data = trit.data.open(SPEC, { batch = 32, seed = 1 }), max_steps = 1,
+        epochs = 2, from = net():state_dict(), quiet = true, out = dir .. "/deep" .. (o.rounds or "") }
+      for k, v in pairs(o) do job[k] = v end
+      local r, m = trit.methods.train("deep_compression", job)
+      return m, r
+    end
+    local m = train {}
+    local function clusters(layer) return layer.quantizer.centroids:shape()[2] end
+    assert.are.same({ 255, 32 }, { clusters(m.conv1), clusters(m.fc1) }) -- 8 bits and 5
+    local zeros = require("trit.train").sparsity(m)
+    m = train { clusters_conv = 6, clusters_fc = 3, quality = 0.2, rounds = 2, distance_conv = 3,
+      distance_fc = 2 }
+    assert.are.same({ 6, 3 }, { clusters(m.conv2), clusters(m.fc2) })
+    assert.is_true(require("trit.train").sparsity(m) < zeros - 0.2)
+    local back = assert(deep.load(dir .. "/deep2/weights.dc"))
+    assert.are.equal(m.conv1.weight:numel(), #back["conv1.weight"])
+  end)
+
   it("holds the network it was made of", function()
     local m = trit.quantize(trit.models.small { classes = 4, seed = 1 }, { { ".*", trit.quant.pruned {} } })
     for _, layer in m:quantizable() do layer.weight:copy(layer.weight * layer.quantizer.mask) end
@@ -162,6 +192,23 @@ describe("choosing channels", function()
     local original = trit.models.resnet8 { classes = 10, seed = 1 }
     require("trit.methods.channel_pruning").prune(m, original, x, { filters = 4, places = 4 })
   end)
+  it("samples as many places and filters as the job says", function()
+    local channels = require "trit.channels"
+    local contributions, seen = channels.contributions, nil
+    channels.contributions = function(layer, input, weight, o, more)
+      seen = { o.filters, o.places, o.fit_places }
+      return contributions(layer, input, weight, o, more)
+    end
+    local function net() return trit.models.resnet8 { classes = 10, seed = 1 } end
+    for _, name in ipairs { "thinet", "channel_pruning" } do
+      trit.methods.train(name, { model = net, data = d, epochs = 1, from = net():state_dict(), max_steps = 1,
+        images = 2, filters = 3, places = 5, fit_places = 70, quiet = true, log = false,
+        out = dir .. "/" .. name })
+      assert.are.same({ 3, 5, name == "channel_pruning" and 70 or nil }, seen)
+    end
+    channels.contributions = contributions
+  end)
+
   pruned("dcp", function(m)
     local original = trit.models.resnet8 { classes = 10, seed = 1 }
     require("trit.methods.dcp").prune(m, original, x, y, { classes = 10 })

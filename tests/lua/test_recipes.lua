@@ -108,6 +108,25 @@ describe("trit.methods.recipe", function()
     assert.are.same({ 0.5, 0.5, 0.5, 0.5, 0, 0 }, seen)
   end)
 
+  it("hands the numbers of a method to it", function()
+    local given = { deep_compression = { "quality", "clusters_conv", "clusters_fc", "rounds", "distance_conv",
+      "distance_fc" }, uniq = { "blocks", "passes", "share" }, admm = { "rho", "growth", "refreshes" },
+      thinet = { "filters", "places" }, channel_pruning = { "filters", "places", "fit_places" },
+      bayes = { "kl_share" } }
+    local train, seen = trit.methods.train, nil
+    trit.methods.train = function(d, job)
+      seen = job
+      error "seen"
+    end
+    for name, options in pairs(given) do
+      pcall(smoke, name)
+      for _, option in ipairs(options) do
+        assert.is_not_nil(seen[option], ("%s does not get %s"):format(name, option))
+      end
+    end
+    trit.methods.train = train
+  end)
+
   it("says which field it does not know", function()
     local ok, why = pcall(trit.methods.recipe, { method = "twn", rate = 1 })
     assert.is_false(ok)

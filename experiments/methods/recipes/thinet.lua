@@ -8,4 +8,6 @@ local trit = require "trit"
 trit.methods.recipe { method = "thinet", model = "resnet56", epochs = 40, batch = 128,
   optimizer = "nesterov", lr = 0.01, weight_decay = 1e-4,
   params = { keep = { 0.5, min = 0.01, max = 1, doc = "share of channels" },
-    images = { 16, min = 1, doc = "images to choose by" } } }
+    images = { 16, min = 1, doc = "images to choose by" },
+    filters = { 8, min = 1, doc = "outputs of a layer to choose by" },
+    places = { 10, min = 1, doc = "places of an image and output to choose by" } } }

@@ -20,12 +20,14 @@ local PLACES, RIDGE = 60, 1e-4 -- per image for the weights' fit; of the diagona
 local LEAST_GAMMA = 1e-2 -- of a filter whose branch can mend the shortcut
 
 -- Input patches (kept channels, then 1 for the bias) and wanted outputs at sampled places: rows of P, Y.
-local function patches(layer, x, out, kept, bias, seed)
+-- sample: seed, fit_places.
+local function patches(layer, x, out, kept, bias, sample)
   local o, shape = layer.options, layer.weight:shape()
   local stride = type(o.stride) == "table" and o.stride or { o.stride, o.stride }
   local padding = type(o.padding) == "table" and o.padding or { o.padding, o.padding }
   local xs, ys, size, P, Y = x:totable(), out:totable(), out:shape(), {}, {}
-  local places = core.rand({ #xs, PLACES }, { seed = seed, stream = 7 }):totable()
+  local places = core.rand({ #xs, sample.fit_places or PLACES },
+    { seed = sample.seed or 1, stream = 7 }):totable()
   for image = 1, #xs do
     for _, u in ipairs(places[image]) do
       local place = math.floor(u * size[3] * size[4])
@@ -101,13 +103,14 @@ local function prune_layer(net, original, target, before, x, o)
   local out = core.ops.conv2d(input0, before.weight, nil, nil, before.options)
   if more then out = out + more end
   local biased = norm ~= nil or rawget(layer, "bias") ~= nil
-  local b = refit(layer, kept, patches(layer, input, out, kept, biased, o.seed or 1))
+  local b = refit(layer, kept, patches(layer, input, out, kept, biased, o))
   if b then take_bias(layer, norm, b) end
   core.grad_enabled(old)
   channels.keep(target, kept)
 end
 
---- Prune `net`; `original` is a copy of it that stays as it is.
+--- Prune `net`; `original` is a copy of it that stays as it is.  o: keep, fit_places, and what
+-- channels.contributions takes.
 function M.prune(net, original, x, o)
   local before = channels.targets(original)
   for i, target in ipairs(channels.targets(net)) do
@@ -121,7 +124,7 @@ local function train(job, d)
   local original = job.model()
   original:load_state_dict(net:state_dict())
   M.prune(net, original, channels.batch(job.data, job.images or IMAGES), { seed = job.seed,
-    keep = job.keep })
+    keep = job.keep, filters = job.filters, places = job.places, fit_places = job.fit_places })
   local _, bits = require("trit.train").sparsity(net)
   return methods.fit(net, job, { epochs = epochs, lr = job.lr * TUNE, label = d.name, out = job.out,
     config = { method = d.name, bits = bits } }), net

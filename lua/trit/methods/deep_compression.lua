@@ -12,7 +12,8 @@ local quant = require "trit.quant"
 local M = {}
 
 local MAGIC = "TRITDC1\n"
-local DISTANCE_BITS = 8 -- of a relative position: the authors' for convolutions
+-- The authors' numbers: bits of a relative position, shared values (8 bits with the one of 0, and 5 bits).
+local CONV, FC = { distance = 8, clusters = 255 }, { distance = 5, clusters = 32 }
 
 local function flatten(t, out)
   if type(t) ~= "table" then
@@ -25,7 +26,7 @@ end
 
 --- Distances and numbers of the entries that are not 0: two lists.
 function M.relative(index, bits)
-  local most, gaps, numbers, last = (1 << (bits or DISTANCE_BITS)) - 1, {}, {}, 0
+  local most, gaps, numbers, last = (1 << (bits or CONV.distance)) - 1, {}, {}, 0
   for i, number in ipairs(index) do
     while number ~= 0 and i - last > most do
       last = last + most
@@ -78,9 +79,10 @@ local function read_stream(text, at)
   return huffman.decode(huffman.canonical(lengths), bytes, n), at
 end
 
---- One layer as text: index (flat list, 0 = pruned), centroids (list of rows), weights per row.
-function M.encode_layer(index, centroids, row_length)
-  local gaps, numbers = M.relative(index)
+--- One layer as text: index (flat list, 0 = pruned), centroids (list of rows), weights per row, bits of a
+-- distance.
+function M.encode_layer(index, centroids, row_length, bits)
+  local gaps, numbers = M.relative(index, bits)
   local parts = { string.pack("<I4I4I2", #index, row_length, #centroids) }
   for _, row in ipairs(centroids) do
     parts[#parts + 1] = string.pack("<I2", #row)
@@ -119,16 +121,22 @@ local function shared_layers(net)
   return list
 end
 
+-- A job's number for a layer's kind, `distance` or `clusters`, else the authors'.
+local function number_of(job, layer, what)
+  local conv = #layer.weight:shape() == 4
+  return job and job[what .. (conv and "_conv" or "_fc")] or (conv and CONV or FC)[what]
+end
+
 --- Write the shared layers of a network to a file; returns its size in bytes, and that of the same
--- weights as floats.
-function M.save(net, path)
+-- weights as floats.  job: distance_conv, distance_fc.
+function M.save(net, path, job)
   local parts, plain = { MAGIC }, 0
   for _, l in ipairs(shared_layers(net)) do
     local n, rows = l.m.weight:numel(), l.q.centroids:shape()[1]
     local index = {}
     for i, v in ipairs(flatten(l.q.index:totable(), {})) do index[i] = math.tointeger(v) end
     parts[#parts + 1] = string.pack("<s2", l.name) .. M.encode_layer(index, l.q.centroids:totable(),
-      n // rows)
+      n // rows, number_of(job, l.m, "distance"))
     plain = plain + 4 * n
   end
   local text = table.concat(parts)
@@ -160,9 +168,9 @@ function M.rate(n, k) return n * 32 / (n * math.log(k, 2) + k * 32) end
 ---------------------------------------------------------------------------- training
 
 local QUALITY, RETRAIN, SHARE = 1.0, 0.1, 0.01 -- threshold in std(w); learning rates of the later stages
-local CLUSTERS = 32 -- 5 bits, the authors' for fully connected layers
+local ROUNDS = 2 -- of pruning and retraining, where there is nothing else
 
---- Prune every layer and retrain what is left, `rounds` times with a growing threshold.
+--- Prune every layer and retrain what is left, `rounds` times with a threshold that grows to job.quality.
 function M.prune(net, job, o)
   local methods, result = require "trit.methods", nil
   for round = 1, o.rounds or 1 do
@@ -170,7 +178,7 @@ function M.prune(net, job, o)
       local q = rawget(m, "quantizer") -- what is pruned stays so
       if q then m.weight:copy(m.weight * q.mask) end
     end
-    local quality = QUALITY * round / (o.rounds or 1)
+    local quality = (job.quality or QUALITY) * round / (o.rounds or 1)
     require("trit.quantize").quantize(net, { { ".*", quant.pruned { quality = quality } } })
     local last = round == (o.rounds or 1)
     local _, bits = require("trit.train").sparsity(net)
@@ -182,24 +190,42 @@ end
 
 local function halves(epochs) return math.max(epochs // 2, 1) end
 
+-- Rounds of pruning, job.rounds or the method's own number, and epochs of each.
+local function rounds_of(job, own, epochs)
+  local rounds = (job.rounds or 0) > 0 and job.rounds or own
+  return rounds, math.max(epochs // rounds, 1)
+end
+
 local function train_magnitude(job, d)
   local methods = require "trit.methods"
-  local net, epochs = methods.float_start(job)
-  return M.prune(net, job, { epochs = halves(epochs), rounds = 2, label = d.name, out = job.out }), net
+  local net, all = methods.float_start(job)
+  local rounds, epochs = rounds_of(job, ROUNDS, all)
+  return M.prune(net, job, { epochs = epochs, rounds = rounds, label = d.name, out = job.out }), net
+end
+
+-- k-means on what is left of every layer.
+local function share(net, job)
+  local rules = {}
+  for name, m in net:quantizable() do
+    rules[#rules + 1] = { "^" .. name:gsub("%p", "%%%0") .. "$",
+      quant.shared { clusters = number_of(job, m, "clusters") } }
+  end
+  require("trit.quantize").quantize(net, rules)
 end
 
 local function train_deep(job, d)
   local methods = require "trit.methods"
   local net, epochs = methods.float_start(job)
-  M.prune(net, job, { epochs = halves(epochs), label = d.name, log = false })
+  local rounds, each = rounds_of(job, 1, halves(epochs))
+  M.prune(net, job, { epochs = each, rounds = rounds, label = d.name, log = false })
   local old = core.grad_enabled(false)
   for _, m in net:quantizable() do m.weight:copy(m.weight * m.quantizer.mask) end
   core.grad_enabled(old)
-  require("trit.quantize").quantize(net, { { ".*", quant.shared { clusters = CLUSTERS } } })
+  share(net, job)
   local _, bits = require("trit.train").sparsity(net)
   local result = methods.fit(net, job, { epochs = halves(epochs), lr = job.lr * SHARE, label = d.name,
     out = job.out, config = { method = d.name, bits = bits } })
-  local bytes, plain = M.save(net, result.dir .. "/weights.dc")
+  local bytes, plain = M.save(net, result.dir .. "/weights.dc", job)
   result.file_bytes, result.compression = bytes, plain / bytes
   result.bits = 32 * bytes / plain
   return result, net

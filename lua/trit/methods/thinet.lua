@@ -8,7 +8,8 @@ local M = {}
 
 local KEEP, IMAGES, TUNE = 0.5, 16, 0.2 -- share of channels; sampled; learning rate of the fine-tuning
 
---- Prune the inputs of every target of a network; returns the shares kept, by name.
+--- Prune the inputs of every target of a network; o: keep, and what channels.contributions takes.  Returns
+-- the shares kept, by name.
 function M.prune(net, x, o)
   local report = {}
   for _, target in ipairs(channels.targets(net)) do
@@ -31,7 +32,8 @@ end
 local function train(job, d)
   local methods = require "trit.methods"
   local net, epochs = methods.float_start(job)
-  M.prune(net, channels.batch(job.data, job.images or IMAGES), { seed = job.seed, keep = job.keep })
+  M.prune(net, channels.batch(job.data, job.images or IMAGES), { seed = job.seed, keep = job.keep,
+    filters = job.filters, places = job.places })
   local _, bits = require("trit.train").sparsity(net)
   return methods.fit(net, job, { epochs = epochs, lr = job.lr * TUNE, label = d.name, out = job.out,
     config = { method = d.name, bits = bits } }), net
