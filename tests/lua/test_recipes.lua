@@ -114,7 +114,7 @@ describe("trit.methods.recipe", function()
       thinet = { "filters", "places" }, channel_pruning = { "filters", "places", "fit_places" },
       bayes = { "kl_share" } }
     local train, seen = trit.methods.train, nil
-    trit.methods.train = function(d, job)
+    trit.methods.train = function(_, job)
       seen = job
       error "seen"
     end
