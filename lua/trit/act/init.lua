@@ -15,6 +15,7 @@ local lfs = require "lfs"
 local Module = require "trit.nn.module"
 local fn = require "trit.fn"
 local options = require "trit.options"
+local rectify = require "trit.nn.rectify"
 
 local ops = core.ops
 local act = {}
@@ -137,6 +138,7 @@ end
 -- A layer computes with its quantized input; the quantizer may have a say in the output.
 local function wrapped(layer, x)
   local quantizer = layer.input
+  if quantizer.descriptor.signed then rectify.signs_of(x) end
   local y = getmetatable(layer).forward(layer, quantizer(x))
   return quantizer.output and quantizer:output(x, y, layer) or y
 end
@@ -154,17 +156,14 @@ function act.of(layer)
   return type(input) == "table" and input.is_act and input or nil
 end
 
---- For kinds that look at signs (bnn, xnor, abcnet, sttn) a network's ReLUs become hard tanhs, as in the
--- published ones, where the sign follows the batch norm: behind a ReLU every sign is +1.
+--- For kinds that look at signs (bnn, xnor, abcnet, sttn) the rectifiers before them become hard tanhs, as in
+-- the published networks, where the sign follows the batch norm; all others stay (trit.nn.rectify).
 function act.rectify(model)
-  local signed = false
   for _, layer in model:quantizable() do
     local quantizer = act.of(layer)
-    signed = signed or quantizer ~= nil and quantizer.descriptor.signed == true
+    if quantizer and quantizer.descriptor.signed then return rectify.signed(model, ops.hardtanh) end
   end
-  if signed or rawget(model, "rectify") then
-    require("trit.nn.mode").rectify(model, signed and ops.hardtanh or nil)
-  end
+  rectify.reset(model)
 end
 
 --- Quantize what goes into layers, and see to the rectifiers before them (act.rectify); returns the model.

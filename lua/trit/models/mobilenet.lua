@@ -28,7 +28,7 @@ local function rounded(channels)
   return near < 0.9 * channels and near + DIVISOR or near
 end
 
-local function relu6() return nn.lambda(ops.relu6) end
+local function relu6() return nn.lambda(nn.relu6) end
 
 local function conv_bn_relu6(cin, cout, o)
   return nn.sequential { nn.conv2d { cin, cout, kernel = o.kernel, stride = o.stride,

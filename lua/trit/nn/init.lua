@@ -6,7 +6,7 @@ local nn = { class = Module.class }
 local files = {
   conv2d = "trit.nn.conv2d", linear = "trit.nn.linear", batch_norm = "trit.nn.batch_norm",
   sequential = "trit.nn.sequential", dropout = "trit.nn.dropout", lambda = "trit.nn.lambda",
-  seeds = "trit.nn.seeds", relu = "trit.nn.relu",
+  seeds = "trit.nn.seeds", relu = "trit.nn.relu", relu6 = "trit.nn.relu6",
 }
 
 return setmetatable(nn, {

@@ -2,7 +2,6 @@
 --
 --   local guard <close> = mode.evaluation(model)     -- running statistics, no dropout, no gradients
 --   local guard <close> = mode.frozen(list)          -- none of these tensors takes a gradient
---   mode.rectify(net, core.ops.hardtanh)             -- where this network says nn.relu
 
 local core = require "trit.core"
 
@@ -38,23 +37,6 @@ function mode.frozen(list)
     t:requires_grad(false)
   end
   return setmetatable(g, frozen)
-end
-
-local rectified = {
-  __close = function(g) mode.rectifier = g.before end,
-}
-
---- Let a network apply `f` wherever it says nn.relu (nil: ReLU again).
-function mode.rectify(net, f)
-  local known = rawget(net, "rectify")
-  rawset(net, "rectify", { f = f })
-  if known then return end
-  local forward = rawget(net, "forward") or getmetatable(net).forward
-  rawset(net, "forward", function(self, ...)
-    local guard <close> = setmetatable({ before = mode.rectifier }, rectified) -- luacheck: ignore guard
-    mode.rectifier = rawget(self, "rectify").f
-    return forward(self, ...)
-  end)
 end
 
 return mode

@@ -1,7 +1,7 @@
---- nn.relu(x): what networks apply behind a convolution or a batch norm: ops.relu, or what this network was
--- given in its place (mode.rectify).
+--- nn.relu(x): what networks apply behind a convolution or a batch norm: ops.relu, or what this network has
+-- in its place (trit.nn.rectify).
 
 local core = require "trit.core"
-local mode = require "trit.nn.mode"
+local rectify = require "trit.nn.rectify"
 
-return function(x) return (mode.rectifier or core.ops.relu)(x) end
+return function(x) return rectify.apply(x, core.ops.relu) end
