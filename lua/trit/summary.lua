@@ -81,7 +81,7 @@ end
 
 local restore = {
   __close = function(r)
-    for _, m in ipairs(r.watched) do rawset(m, "forward", nil) end
+    for m, before in pairs(r.before) do rawset(m, "forward", before or nil) end
     core.grad_enabled(r.old)
     if r.training then r.model:train() end
   end,
@@ -89,10 +89,11 @@ local restore = {
 
 --- Shapes that pass through the layers: module -> { input =, output = }.
 local function watch(model, layers, input)
-  local shapes = {}
-  local guard <close> = setmetatable({ watched = layers, model = model, training = model.training,
+  local shapes, before = {}, {} -- a layer may have a forward of its own: its quantizer of activations
+  local guard <close> = setmetatable({ before = before, model = model, training = model.training,
     old = core.grad_enabled(false) }, restore) -- luacheck: ignore guard
   for _, m in ipairs(layers) do
+    before[m] = rawget(m, "forward") or false
     local forward = m.forward
     rawset(m, "forward", function(self, x, ...)
       local y = forward(self, x, ...)

@@ -56,6 +56,16 @@ describe("trit.summary", function()
     assert.are.equal(2 * plain.total.macs.float, trit.summary(expanded).total.macs.ternary)
   end)
 
+  it("leaves the quantizers of activations where they are", function()
+    local net = trit.models.resnet8 { size = 16, seed = 1 }
+    trit.quantize_activations(net, { { "^conv1%.", false }, { ".*", trit.act.dorefa { bits = 1 } } })
+    local x = trit.randn({ 2, 3, 16, 16 }, { seed = 1 })
+    net:eval()
+    local before = trit.no_grad(function() return net(x) end)
+    trit.summary(net)
+    assert.is_true(before:equal(trit.no_grad(function() return net(x) end)))
+  end)
+
   it("counts groups, and leaves the network as it was", function()
     local net = trit.models.mobilenet_v2 { classes = 10, size = 32 }:train()
     local before = net.features["0"]["1"].running_mean:clone()
