@@ -201,6 +201,24 @@ describe("activation quantizers", function()
     assert.are.same({ 11 }, q.alpha.grad:totable())
   end)
 
+  it("come back from steps and clipping levels that are not positive", function()
+    local cases = { { trit.act.lsq { qn = 0, qp = 3 }, "s" }, { trit.act.pact { bits = 2 }, "alpha" } }
+    for _, case in ipairs(cases) do
+      local q, name = table.unpack(case)
+      if q.started then q.started:fill(1) end
+      for _, value in ipairs { 0, -0.1 } do
+        q[name]:fill(value)
+        q[name]:zero_grad()
+        local x = trit.tensor { { -1, 0.5, 2 } }:requires_grad(true)
+        local y = q(x)
+        y:backward(trit.tensor { { 1, 1, 1 } })
+        for _, v in ipairs(y:totable()[1]) do assert.is_true(v >= 0 and v < 1e-6) end
+        assert.are.same({ { 0, 0, 0 } }, x.grad:totable())
+        assert.is_true(q[name].grad:item() > 0)
+      end
+    end
+  end)
+
   it("draw gradients that are right on average and the same again", function()
     local x = trit.randn({ 2, 50 }, { seed = 1 })
     local g, sum, first = trit.randn({ 2, 50 }, { seed = 2 }), trit.zeros { 2, 50 }, nil

@@ -1,12 +1,14 @@
 --- Learned step size for activations (Esser et al., ICLR 2020, arXiv:1902.08153):
 -- y = s clip(round(x/s), -qn, qp); dL/dx = g [-qn < x/s < qp]; dL/ds as in trit.quant.lsq, divided by
--- sqrt(numbers of x times qp).  s starts at 2 mean|x|/sqrt(qp) of the first training batch.
+-- sqrt(numbers of x times qp).  s starts at 2 mean|x|/sqrt(qp) of the first training batch.  s that is not
+-- positive acts as 1e-8, so that it can come back, as for weights.
 
 local core = require "trit.core"
 local fn = require "trit.fn"
 local act = require "trit.act"
 
 local ops = core.ops
+local LEAST_STEP = 1e-8
 
 -- Of x in steps: inside 1, and what y/s is beyond x/s there, or the limit.
 local function parts(r, qn, qp)
@@ -19,6 +21,7 @@ end
 local function step(o)
   return fn.fn { name = "lsq_activation",
     forward = function(saved, x, s)
+      s = s:clamp { min = LEAST_STEP }
       saved.x, saved.s = x, s
       return act.round((x / s):clamp { min = -o.qn, max = o.qp }) * s
     end,
@@ -41,7 +44,7 @@ return act.define { name = "lsq",
   forward = function(self, x)
     if self.training and self.started:item() == 0 then
       local old = core.grad_enabled(false)
-      self.s:fill(math.max(2 * x:detach():abs():mean():item() / math.sqrt(self.options.qp), 1e-8))
+      self.s:fill(math.max(2 * x:detach():abs():mean():item() / math.sqrt(self.options.qp), LEAST_STEP))
       self.started:fill(1)
       core.grad_enabled(old)
     end

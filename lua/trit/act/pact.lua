@@ -1,16 +1,19 @@
 --- Parameterized clipping (Choi et al. 2018, arXiv:1805.06085): y = round(N clip(x, 0, alpha)/alpha) alpha/N,
--- N = 2^k - 1; dL/dx = g [0 <= x < alpha]; dL/dalpha = sum of g where x >= alpha.
+-- N = 2^k - 1; dL/dx = g [0 <= x < alpha]; dL/dalpha = sum of g where x >= alpha.  alpha that is not
+-- positive acts as 1e-8, so that it can come back.
 
 local core = require "trit.core"
 local fn = require "trit.fn"
 local act = require "trit.act"
 
 local ops = core.ops
+local LEAST_LEVEL = 1e-8
 
 -- The quantizer of x and alpha in n steps.
 local function clip(n)
   return fn.fn { name = "pact",
     forward = function(saved, x, alpha)
+      alpha = alpha:clamp { min = LEAST_LEVEL }
       saved.x, saved.alpha = x, alpha
       return act.round((x / alpha):clamp { min = 0, max = 1 } * n) * (alpha / n)
     end,
