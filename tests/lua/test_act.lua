@@ -122,8 +122,15 @@ describe("activation quantizers", function()
         seen = x:clone():keep()
         return getmetatable(quantizer).forward(self, x)
       end)
+      local pooled
+      rawset(net.layer3, "forward", function(self, x)
+        pooled = getmetatable(self).forward(self, x)
+        return pooled
+      end)
       local x = trit.randn({ 4, 3, 16, 16 }, { seed = 5 })
+      trit.quantize_activations(net, { { "^fc%.", trit.act.dorefa {} } }) -- takes no signs
       net(x)
+      assert.is_true(pooled:min():item() >= 0)
       assert.is_true(seen:min():item() < -0.5 and seen:min():item() >= -1 and seen:max():item() <= 1)
       trit.quantize_activations(net, { { ".*", trit.act.dorefa {} } }) -- replaced: ReLUs again
       net(x)
@@ -135,44 +142,6 @@ describe("activation quantizers", function()
       assert.is_true(trit.relu(x):equal(trit.nn.relu(x)))
     end)
   end
-
-  -- One network of every family, the first and last layer float as in the published networks.
-  for name, o in pairs { resnet8 = {}, resnet50 = { size = 32 }, resnext50_32x4d = { size = 32 },
-    densenet_bc_40_12 = {}, mobilenet_v2 = { size = 32 }, lenet5 = {}, vgg_small = { width = 8 },
-    alexnet_bn = { size = 95 }, inception_v3 = { size = 75, aux = false }, small = {} } do
-    it("see both signs, and a float classifier none below 0: " .. name, function()
-      o.classes = 4
-      local net, layers, least = trit.models.create(name, o), {}, {}
-      for weight, layer in net:quantizable() do layers[#layers + 1] = { weight, layer } end
-      local first, last = layers[1][1], layers[#layers]
-      trit.quantize_activations(net, { { "^" .. first:gsub("%p", "%%%0") .. "$", false },
-        { "^" .. last[1]:gsub("%p", "%%%0") .. "$", false }, { ".*", trit.act.bnn {} } })
-      for _, l in ipairs(layers) do
-        rawset(l[2].input or l[2], "forward", function(self, x)
-          least[l[1]] = x:min():item()
-          return getmetatable(self).forward(self, x)
-        end)
-      end
-      local image = trit.models.info(name).options
-      local x = trit.randn({ 4, image.channels[1], o.size or image.size[1], o.size or image.size[1] },
-        { seed = 5 })
-      trit.no_grad(function() net(x) end)
-      for i = 2, #layers - 1 do assert.is_true(least[layers[i][1]] < 0, layers[i][1]) end
-      assert.is_true(least[last[1]] >= 0)
-    end)
-  end
-
-  it("see both signs in an auxiliary head, which runs in training alone", function()
-    local net = trit.models.inception_v3 { classes = 4, size = 299 }
-    trit.quantize_activations(net, { { "^AuxLogits%.conv1", trit.act.bnn {} } })
-    local least
-    rawset(net.AuxLogits.conv1.conv.input, "forward", function(_, x)
-      least = x:min():item()
-      return x
-    end)
-    trit.no_grad(function() net(trit.randn({ 2, 3, 299, 299 }, { seed = 5 })) end)
-    assert.is_true(least < 0)
-  end)
 
   it("see means of both signs where a pool lies between", function()
     local net = trit.quantize_activations(trit.models.resnet8 { classes = 10, seed = 1 },
@@ -199,6 +168,33 @@ describe("activation quantizers", function()
     y:backward(trit.tensor { { 1, 2, 3, 4, 5, 6 } })
     assert.are.same({ { 0, 2, 3, 4, 0, 0 } }, x.grad:totable())
     assert.are.same({ 11 }, q.alpha.grad:totable())
+  end)
+
+  it("quantize activations and gradients of one layer (DoReFa)", function()
+    local function layer(quantizer)
+      local net = trit.nn.linear { 4, 3, seed = 1, bias = false }
+      trit.act.quantize(net, { { ".*", quantizer } })
+      local x = trit.randn({ 5, 4 }, { seed = 3 }):requires_grad(true)
+      local y = net(x)
+      y:backward(trit.randn({ 5, 3 }, { seed = 4 }))
+      return { y = y:clone(), dw = net.weight.grad:clone(), net = net, x = x.grad }
+    end
+    local all = layer(trit.act.dorefa { bits = 2, gradient_bits = 4 })
+    local real = layer(trit.act.dorefa { bits = 2 })
+    assert.is_true(all.y:equal(real.y))
+    assert.is_true(all.dw:max_difference(real.dw) > 1e-3)
+    assert.is_true(all.dw:equal(layer(trit.act.dorefa { bits = 2, gradient_bits = 4 }).dw))
+    assert.is_false(all.dw:equal(layer(trit.act.dorefa { bits = 2, gradient_bits = 4, seed = 9 }).dw))
+    assert.are.equal(1, all.net.input.draws:item())
+    assert.is_nil(real.net:state_dict()["input.draws"]) -- runs without gradients look as they did
+  end)
+
+  it("only clip with 0 bits (DoReFa)", function()
+    local x = trit.tensor { { -1, 0, 0.3, 0.8, 1, 2 } }:requires_grad(true)
+    local y = trit.act.dorefa { bits = 0 }(x)
+    assert.is_true(y:max_difference(trit.tensor { { 0, 0, 0.3, 0.8, 1, 1 } }) == 0)
+    y:backward(trit.tensor { { 1, 2, 3, 4, 5, 6 } })
+    assert.are.same({ { 0, 2, 3, 4, 5, 0 } }, x.grad:totable())
   end)
 
   it("come back from steps and clipping levels that are not positive", function()
@@ -255,7 +251,7 @@ describe("activation quantizers", function()
     fails('act: no activation quantizer is called "nothing"; known: abcnet, bnn', function()
       return trit.act.nothing
     end)
-    fails("act.dorefa: option bits is 40 but must lie in [1, 16]", trit.act.dorefa, { bits = 40 })
+    fails("act.dorefa: option bits is 40 but must lie in [0, 16]", trit.act.dorefa, { bits = 40 })
     fails('act.dorefa: unknown option "bit"; known: bits', trit.act.dorefa, { bit = 4 })
     local net = trit.models.small {}
     fails('no layer uses rule 2 ("layer9")', trit.quantize_activations, net,

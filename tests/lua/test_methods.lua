@@ -65,6 +65,22 @@ describe("trit.methods", function()
     assert.is_true(m.conv1.weight:abs():max():item() > 1)
   end)
 
+  it("clip what goes into DoReFa's float classifier, and quantize gradients of the layers between", function()
+    for name, bits in pairs { dorefa_w1a2 = 0, dorefa_w1a2g6 = 6, dorefa_w1a2g4 = 4 } do
+      local m = net()
+      trit.methods.wrap(trit.methods.get(name), m, {})
+      assert.are.same({ 2, bits }, { m.conv2.input.options.bits, m.conv2.input.options.gradient_bits })
+      assert.are.same({ 0, 0 }, { m.fc2.input.options.bits, m.fc2.input.options.gradient_bits })
+      assert.is_nil(trit.act.of(m.conv1))
+    end
+    local m = net()
+    local d = setmetatable({ ends = "quantized" }, { __index = trit.methods.get "dorefa_w1a2" })
+    trit.methods.wrap(d, m, {})
+    assert.are.equal(2, m.fc2.input.options.bits)
+    m = trit.methods.wrap(trit.methods.get "dorefa_w1", net(), {})
+    assert.is_nil(trit.act.of(m.fc2))
+  end)
+
   it("count no epoch of a partly float network as the best", function()
     for _, name in ipairs { "inq", "inq_ternary" } do
       local told = trit.methods.get(name).finish(nil, nil, { top1 = 0.3, best_top1 = 0.9 })

@@ -25,25 +25,31 @@ local function quantize(g, bits, xi)
   return ops.reshape(f, { shape = shape })
 end
 
+--- Give a quantizer of activations its count of draws, and pass(y), whose gradient is quantized.
+local function give_pass(self, bits, seed)
+  self:buffer("draws", core.zeros { 1 })
+  local function backward(_, g)
+    local draw = self.draws:item()
+    self.draws:fill(draw + 1)
+    local number = math.tointeger(seed * SEEDS + draw % SEEDS)
+    local stream = STREAM_QUANT + LAYERS * (rawget(self, "salt") or 0)
+    return quantize(g, bits, core.rand(g:shape(), { seed = number, stream = stream, min = -0.5, max = 0.5 }))
+  end
+  self.pass = fn.fn { name = "dorefa_gradient", forward = function(_, y) return y * 1 end,
+    backward = backward }
+end
+
+--- A layer's output y on its way out: as it is, where no gradient will come back.
+local function output(self, _, y) return core.grad_enabled() and self.pass(y) or y end
+
+local SEED = { 0, min = 0, max = 1e6, doc = "of the noise" }
+
 local kind = act.define { name = "dorefa_gradient",
   doc = "y = x; dL/dx is dL/dy in 2^bits levels of every sample's range, rounded at random  " ..
     "(arXiv:1606.06160)",
-  options = { bits = { 6, min = 1, max = 16, doc = "bits of a gradient" },
-    seed = { 0, min = 0, max = 1e6, doc = "of the noise" } },
-  init = function(self)
-    self:buffer("draws", core.zeros { 1 })
-    local function backward(_, g)
-      local draw = self.draws:item()
-      self.draws:fill(draw + 1)
-      local seed = math.tointeger(self.options.seed * SEEDS + draw % SEEDS)
-      local stream = STREAM_QUANT + LAYERS * (rawget(self, "salt") or 0)
-      return quantize(g, self.options.bits, core.rand(g:shape(),
-        { seed = seed, stream = stream, min = -0.5, max = 0.5 }))
-    end
-    self.pass = fn.fn { name = "dorefa_gradient", forward = function(_, y) return y * 1 end,
-      backward = backward }
-  end,
+  options = { bits = { 6, min = 1, max = 16, doc = "bits of a gradient" }, seed = SEED },
+  init = function(self) give_pass(self, self.options.bits, self.options.seed) end,
   forward = function(_, x) return x end,
-  output = function(self, _, y) return self.pass(y) end }
-kind.quantize = quantize
+  output = output }
+kind.quantize, kind.give_pass, kind.output, kind.seed = quantize, give_pass, output, SEED
 return kind
