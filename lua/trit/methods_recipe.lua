@@ -166,7 +166,8 @@ local function job_of(spec, p)
   local data = require("trit.data").open(p.data, { batch = p.batch, augment = augment, seed = p.seed })
   local make, schedule = rates(spec, p)
   local job = { data = data, epochs = p.epochs, lr = p.lr, weight_decay = p.weight_decay, seed = p.seed,
-    max_steps = p.max_steps > 0 and p.max_steps or nil, optimizer = make, schedule = schedule,
+    max_steps = p.max_steps > 0 and p.max_steps or nil, optimizer = make, rule = p.optimizer,
+    schedule = schedule,
     model = function()
       return require("trit.models").create(p.model, { classes = data.classes, channels = data.shape[1],
         size = data.shape[2], seed = p.seed })

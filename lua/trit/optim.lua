@@ -93,6 +93,7 @@ end
 
 local function update(rule, g, i, p)
   local hint = hints[p]
+  if hint and hint.grad_scale then core.grad_scale({ p }, hint.grad_scale) end
   local limit = g.grad_clamp or hint and hint.grad_limit
   if limit then core.grad_clamp({ p }, limit) end
   local options = g.special[i] or g.options

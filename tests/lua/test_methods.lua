@@ -81,6 +81,31 @@ describe("trit.methods", function()
     assert.is_nil(trit.act.of(m.fc2))
   end)
 
+  it("take a recipe's optimizer, and scale XNOR-Net's gradients as the release does", function()
+    local hints = require "trit.hints"
+    local taken = {}
+    local function job(rule)
+      return { data = data(), model = net, seed = 1, epochs = 1, rule = rule, optimizer = function(m, lr)
+        taken[#taken + 1] = lr
+        return trit.optim.sgd(m:parameters(), { lr = lr, weight_decay = 0.5 })
+      end }
+    end
+    local bc = trit.methods.get "binaryconnect"
+    assert.are.equal("sgd", bc.optimizer(net(), job "sgd", 0.25).name)
+    assert.are.same({ 0.25 }, taken)
+    for rule, n in pairs { sgd = 72, nesterov = 72, adam = 1 } do -- conv2: 8 channels, 3x3
+      local m = net()
+      trit.methods.wrap(trit.methods.get "xnor", m, job(rule))
+      assert.are.equal(n * (1 - 1 / 8), hints[m.conv2.weight].grad_scale)
+      local opt, before = job(rule).optimizer(m, 0.1), m.conv2.weight:clone()
+      m.conv2.weight.grad = before * 0 + 1
+      opt:step()
+      local want = before - (before * 0 + n * (1 - 1 / 8) + before * 0.5) * 0.1 -- decay is not scaled
+      assert.is_true(m.conv2.weight:max_difference(want) < 1e-5)
+    end
+    assert.are.equal(9, require("trit.methods.xnor").release_factor({ 4, 1, 3, 3 }, true)) -- no mean is taken
+  end)
+
   it("count no epoch of a partly float network as the best", function()
     for _, name in ipairs { "inq", "inq_ternary" } do
       local told = trit.methods.get(name).finish(nil, nil, { top1 = 0.3, best_top1 = 0.9 })
@@ -137,8 +162,8 @@ describe("the methods' own steps", function()
     local wq = q(w)
     check(case .. "/out/wq", wq, 1e-6)
     wq:backward(f:read(case .. "/in/g"))
-    check(case .. "/out/grad_w_sgd", m.release_gradient(w.grad, w:shape(), true), 1e-5)
-    check(case .. "/out/grad_w_adam", m.release_gradient(w.grad, w:shape(), false), 1e-5)
+    check(case .. "/out/grad_w_sgd", w.grad * m.release_factor(w:shape(), true), 1e-5)
+    check(case .. "/out/grad_w_adam", w.grad * m.release_factor(w:shape(), false), 1e-5)
   end
 
   function zoo.admm_round(case, a)

@@ -80,6 +80,49 @@ describe("experiments/methods/recipes", function()
   end
 end)
 
+describe("options of recipes", function()
+  -- The layers of the run's configuration, without first and last.
+  local function layers(name, more)
+    local _, _, out = smoke(name, more)
+    local log <close> = assert(trit.h5.open(out .. "/run.h5")) -- luacheck: ignore
+    local list = assert(json.decode(log:read_strings("config")[1])).layers
+    return list[2], list[#list]
+  end
+  local function activation(name, more)
+    local inner = layers(name, more).activation
+    return inner and inner.name or "none", inner and inner.options or {}
+  end
+
+  it("choose DoReFa's bits of activations and gradients", function()
+    local kind, o = activation("dorefa", { activation_bits = 3, gradient_bits = 5 })
+    assert.are.same({ "dorefa", 3, 5 }, { kind, o.bits, o.gradient_bits })
+    kind, o = activation("dorefa", { method = "dorefa_w1a2g6" })
+    assert.are.same({ "dorefa", 2, 6 }, { kind, o.bits, o.gradient_bits })
+    local _, last = layers("dorefa", { method = "dorefa_w1a2", gradient_bits = 4 })
+    assert.are.equal(0, last.activation.options.bits)
+    assert.are.equal("none", (activation "dorefa"))
+  end)
+
+  it("choose the input scale, LQ-Nets' basis, LSQ's and PACT's activations", function()
+    local kind, o = activation("xnor", { method = "xnor", input_scale = true })
+    assert.are.same({ "xnor", true }, { kind, o.input_scale })
+    assert.are.equal("none", (activation("xnor", { method = "bwn", input_scale = true })))
+    kind, o = activation("lqnets", { activation_bits = 3 })
+    assert.are.same({ "lqnets", 3 }, { kind, o.bits })
+    kind, o = activation("lsq", { activations = "lsq" })
+    assert.are.same({ "lsq", 3 }, { kind, o.qp })
+    kind, o = activation("lsq", { activations = "pact", activation_bits = 4 })
+    assert.are.same({ "pact", 4 }, { kind, o.bits })
+    assert.are.equal("none", (activation "lsq"))
+  end)
+
+  it("start LQ-Nets' average without memory, as its code does", function()
+    assert.is_true(layers("lqnets").options.zero_debias)
+    local tied = layers("lqnets", { method = "lqnets_ternary", zero_debias = false }).options
+    assert.are.same({ true, false }, { tied.ternary, tied.zero_debias })
+  end)
+end)
+
 describe("trit.methods.recipe", function()
   it("reads schedules, and moves published epochs with the length of the training", function()
     local s = recipe.schedule("0.1@80+0.5@160", 1, 200, 200)

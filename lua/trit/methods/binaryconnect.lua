@@ -49,8 +49,10 @@ local function hooks(net) return { step = function() clip(net) end } end
 
 local ADAM = 0.03 -- of the job's SGD rate: the authors start Adam at 3e-3
 
-local function optimizer(net, _, lr) return require("trit.optim").adam(net:parameters(),
-  { lr = lr * ADAM }) end
+local function optimizer(net, job, lr)
+  if job.optimizer then return job.optimizer(net, lr) end
+  return require("trit.optim").adam(net:parameters(), { lr = lr * ADAM })
+end
 
 local function variant(d)
   d.start, d.prepare, d.hooks, d.optimizer = "scratch", prepare, hooks, optimizer

@@ -1,6 +1,12 @@
 --- Binary weight networks and XNOR-Net (Rastegari et al. 2016, arXiv:1603.05279, and the released code).
+--
+-- The released loop takes the mean over input channels from the weights, clamps them, and multiplies the
+-- paper's gradient by 1 - 1/Cin, under SGD also by n, the weights of a filter: without n the gradient, which
+-- carries the scale of the weights and 1/n, is hundreds of times too small for SGD's rate of 1e-2.  Adam
+-- takes factors out again.  Weight decay comes after, unscaled.
 
 local core = require "trit.core"
+local hints = require "trit.hints"
 local quant = require "trit.quant"
 local act = require "trit.act"
 
@@ -16,11 +22,23 @@ function M.prepare(w)
   return w
 end
 
---- Its gradient: the paper's times (1 - 1/Cin), for SGD also times n, the weights of a filter.
-function M.release_gradient(paper, shape, sgd)
+--- What it multiplies the paper's gradient by; shape: of the weights.  One input channel has no mean to take.
+function M.release_factor(shape, sgd)
   local n = 1
   for i = 2, #shape do n = n * shape[i] end
-  return paper * ((1 - 1 / shape[2]) * (sgd and n or 1))
+  return (shape[2] > 1 and 1 - 1 / shape[2] or 1) * (sgd and n or 1)
+end
+
+local SGD = { sgd = true, nesterov = true }
+
+local function scale_gradients(net, job)
+  for _, m in net:quantizable() do
+    if rawget(m, "quantizer") then
+      local hint = hints[m.weight] or {}
+      hint.grad_scale = M.release_factor(m.weight:shape(), SGD[job.rule])
+      hints[m.weight] = hint
+    end
+  end
 end
 
 local function hooks(net)
@@ -35,11 +53,12 @@ end
 
 return setmetatable({
   { name = "bwn", doc = "binary weights, scale mean|w| of every filter (Rastegari et al. 2016)",
-    weights = quant.bwn {}, ends = "float", hooks = hooks, optimizer = "adam",
+    weights = quant.bwn {}, ends = "float", prepare = scale_gradients, hooks = hooks, optimizer = "adam",
     published = { { set = "ImageNet", network = "ResNet-18", degradation = 8.5, ends = "float",
       source = "1603.05279 (FP unverified)" } } },
   { name = "bwn_exact", doc = "bwn with the exact gradient through the scale",
     weights = quant.bwn { bwn_grad = "exact" }, ends = "float", optimizer = "adam" },
   { name = "xnor", doc = "bwn with binary activations (Rastegari et al. 2016)",
-    weights = quant.bwn {}, activations = act.xnor {}, ends = "float", hooks = hooks, optimizer = "adam" },
+    weights = quant.bwn {}, activations = act.xnor {}, ends = "float", prepare = scale_gradients,
+    hooks = hooks, optimizer = "adam" },
 }, { __index = M })
