@@ -103,7 +103,7 @@ local function described(d, spec, p)
   end
   new.start, new.ends, new.lr, new.optimizer = p.start, p.ends, 1, nil
   if spec.lr_th then new.lr_th = p.lr_th end
-  if p.loss ~= "cross_entropy" then
+  if spec.loss or p.loss ~= "cross_entropy" then -- a method's own stays where the recipe names none
     new.loss = function() return function(logits, y) return core.ops[p.loss](logits, y) end end
   end
   return new

@@ -106,6 +106,26 @@ describe("trit.methods", function()
     assert.are.equal(9, require("trit.methods.xnor").release_factor({ 4, 1, 3, 3 }, true)) -- no mean is taken
   end)
 
+  it("train BNN and drawn BinaryConnect on margins behind a batch norm, and load the result", function()
+    for _, name in ipairs { "bnn", "binaryconnect_stochastic" } do
+      local d, m = trit.methods.get(name), trit.models.resnet8 { classes = 10, size = 16, seed = 1 }
+      trit.methods.wrap(d, m, { seed = 1 })
+      assert.is_not_nil(rawget(m, "output_norm"), name)
+      local logits, y = trit.randn({ 4, 10 }, { seed = 2 }), trit.tensor { 1, 2, 3, 4 }
+      assert.are.equal(trit.core.ops.squared_hinge(logits, y):item(), d.loss(m, {})(logits, y):item())
+      local result, tuned = trit.methods.train(name, { model = function()
+        return trit.models.resnet8 { classes = 10, size = 16, seed = 1 }
+      end, data = data(), epochs = 1, max_steps = 2, quiet = true, out = dir .. "/normed_" .. name })
+      local loaded = assert(trit.trained.load(result.dir))
+      local x = trit.randn({ 2, 3, 16, 16 }, { seed = 3 })
+      assert.is_true(trit.no_grad(function() return loaded(x) end):equal(trit.no_grad(function()
+        return tuned:eval()(x)
+      end)))
+    end
+    local opt = trit.methods.get("bnn").optimizer(net(), {}, 0.1)
+    assert.are.equal(1e-3, opt:lr()) -- the source's, at the usual rate of SGD
+  end)
+
   it("count no epoch of a partly float network as the best", function()
     for _, name in ipairs { "inq", "inq_ternary" } do
       local told = trit.methods.get(name).finish(nil, nil, { top1 = 0.3, best_top1 = 0.9 })

@@ -38,10 +38,25 @@ describe("trit.models", function()
     assert.are.same({ 2, 7 }, net:eval()(trit.zeros { 2, 1, 24, 24 }):shape())
   end)
 
+  it("put a batch norm behind the last layer on request, once", function()
+    local net = trit.models.resnet8 { classes = 7, output_norm = true }
+    assert.are.equal(7, net.output_norm.weight:numel())
+    local x = trit.randn({ 16, 3, 16, 16 }, { seed = 1 })
+    local y = trit.no_grad(function() return net(x) end)
+    assert.is_true(y:mean { axes = { 1 } }:abs():max():item() < 1e-5)
+    assert.is_nil(rawget(trit.models.vgg9 { width = 2, output_norm = true }, "output_norm"))
+    local later = trit.models.norm_output(trit.models.resnet8 { classes = 7 })
+    assert.is_true(later.model_options.output_norm)
+    later:load_state_dict(net:state_dict())
+    assert.is_true(trit.no_grad(function() return later(x) end):equal(y))
+    local aux = trit.models.norm_output(trit.models.inception_v3 { classes = 3 })
+    assert.are.equal(3, aux.output_norm.weight:numel())
+  end)
+
   it("refuse wrong options at the script's line", function()
     raises('unknown model "resnet19"; known: alexnet_bn, ', trit.models.create, "resnet19")
     raises('unknown model "resnet19"', function() return trit.models.resnet19 end)
-    raises('resnet20: unknown option "clases"; known: channels, classes, seed, size, width',
+    raises('resnet20: unknown option "clases"; known: channels, classes, output_norm, seed, size, width',
       function() trit.models.resnet20 { clases = 10 } end)
     raises("resnet20: option classes is 0 but must lie in [1, inf]",
       function() trit.models.resnet20 { classes = 0 } end)

@@ -10,8 +10,8 @@
 --     make = function(row, options) -> module }
 --
 -- A row is what tells one member from the next; row.defaults changes defaults of options.  Every
--- network takes classes, channels, size (of square images, pixels) and seed; their rows below are
--- completed by the family's.  A default's type is the option's type.
+-- network takes classes, channels, size (of square images, pixels), seed and output_norm; their rows below
+-- are completed by the family's.  A default's type is the option's type.
 
 local core = require "trit.core"
 local check_options = require("trit.options").check
@@ -24,6 +24,7 @@ local COMMON = {
   channels = { 3, min = 1, doc = "channels of an image" },
   size = { 32, min = 1, doc = "height and width of an image, pixels" },
   seed = { 0, min = 0, doc = "of the initial weights" },
+  output_norm = { false, doc = "batch norm behind the last layer, where there is none" },
 }
 
 local here = debug.getinfo(1, "S").source:match("^@(.*)/") or "."
@@ -117,6 +118,31 @@ function models.list() return sorted_keys(known) end
 --- What is known about a network: { name, family, doc, options = { name = { default, min, max, doc } } }.
 function models.info(name) return find(name).info end
 
+-- The last layer with a weight, and whether a batch norm follows it.
+local function last_layer(net)
+  local last, normed
+  for _, m in net:named_modules() do
+    if m.set_quantizer then last, normed = m, false end
+    normed = normed or m.kind == "batch_norm"
+  end
+  return last, normed
+end
+
+--- Put a batch norm behind the last layer of a network, unless there is one, as losses of margins want it
+-- where that layer has no scale (binary weights, squared hinge).  Returns the network.
+function models.norm_output(net)
+  local last, normed = last_layer(net)
+  if normed then return net end
+  net.output_norm = require("trit.nn").batch_norm { last.weight:shape()[1] }
+  local forward, options = net.forward, rawget(net, "model_options")
+  rawset(net, "forward", function(self, ...)
+    local logits, aux = forward(self, ...)
+    return self.output_norm(logits), aux
+  end)
+  if options then options.output_norm = true end -- so that a run's network can be made again
+  return net
+end
+
 --- models.create("resnet20", { classes = 10, seed = 1 }) -> module.  Besides its layers the module holds
 -- model_name, model_options and input_shape = { channels, size, size }.
 function models.create(name, options)
@@ -126,7 +152,7 @@ function models.create(name, options)
   rawset(net, "model_name", name)
   rawset(net, "model_options", o)
   rawset(net, "input_shape", { o.channels, o.size, o.size })
-  return net
+  return o.output_norm and models.norm_output(net) or net
 end
 
 return setmetatable(models, {
