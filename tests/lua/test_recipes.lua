@@ -170,6 +170,26 @@ describe("trit.methods.recipe", function()
     trit.methods.train = train
   end)
 
+  it("takes the loss of the option where the recipe names one, over the method's own", function()
+    local seen
+    trit.methods.define { name = "own_loss", doc = "float, with a loss", start = "scratch",
+      loss = function() return function(logits, y)
+        seen = true
+        return trit.core.ops.squared_hinge(logits, y)
+      end end }
+    local function trained(loss)
+      seen = nil
+      for k in pairs(context) do context[k] = nil end
+      context.argv, context.quiet, context.out = {}, true, dir .. "/own_loss"
+      trit.methods.recipe { method = "own_loss", data = "shapes10:train=32,test=16,size=16",
+        model = "resnet8", augment = "", epochs = 1, batch = 16, loss = loss, max_steps = 1 }
+      return seen
+    end
+    assert.is_true(trained())
+    assert.is_nil(trained "cross_entropy")
+    assert.is_nil(trained "squared_hinge")
+  end)
+
   it("says which field it does not know", function()
     local ok, why = pcall(trit.methods.recipe, { method = "twn", rate = 1 })
     assert.is_false(ok)

@@ -26,9 +26,9 @@
 --
 -- A job: model (function -> fresh float network), data, epochs (of the whole), pretrain (of these in float
 -- for methods that start so), lr, weight_decay, seed, optimizer (function(net, lr) that comes before the
--- method's) and rule (which: "sgd", "nesterov", "adam", "adamw"), from (a float state instead of pretraining), kept (a
--- directory where the pretrained weights are left, for other runs of the same job: the first that needs them
--- trains, the others wait), out, quiet, alarms (false: none).
+-- method's) and rule (which: "sgd", "nesterov", "adam", "adamw"), from (a float state instead of
+-- pretraining), kept (a directory where the pretrained weights are left, for other runs of the same job: the
+-- first that needs them trains, the others wait), out, quiet, alarms (false: none).
 
 local core = require "trit.core"
 local lfs = require "lfs"
