@@ -57,8 +57,8 @@ describe("README", function()
   it("looks only at runs that its commands made", function()
     local made = { ["runs/demo"] = true }
     for code in readme():gmatch("```sh\n(.-)```") do
-      for dir in code:gmatch("%-%-out (runs/%w+)") do made[dir] = true end
-      for dir in code:gmatch("runs/%w+") do assert.is_true(made[dir], dir) end
+      for run in code:gmatch("%-%-out (runs/%w+)") do made[run] = true end
+      for run in code:gmatch("runs/%w+") do assert.is_true(made[run], run) end
     end
   end)
 

@@ -116,7 +116,8 @@ describe("trit summary", function()
 
   it("explains mistakes", function()
     local cases = { { "", 2, "a network is needed" }, { "resnet19", 1, 'unknown model "resnet19"' },
-      { "resnet8 --quant x", 1, 'unknown quantizer "x"; known: ' }, { "resnet8 --size x", 2, "malformed" },
+      { "resnet8 --quant x", 1, 'unknown quantizer "x"; known: ' },
+      { "resnet8 --size x", 2, "takes a whole number" },
       { "resnet8 --float a", 2, "--float needs --quant" },
       { "resnet8 --quant twn --float nothing", 1, 'no layer uses rule 1 ("nothing")' } }
     for _, c in ipairs(cases) do
