@@ -2,7 +2,7 @@
  * dot_avx2.c - dot products by vpmaddubsw: u8 pixels times s8 weights, pairs added in 16 bits.
  *
  * A chunk of groups is expanded to signed bytes in scratch once and used for all pixels of the
- * call; tiles of 3 pixels x 32 rows keep 12 sums of 16 bits in registers.  A pair adds at most
+ * call; tiles of 2 pixels x 32 rows keep 8 sums of 16 bits in registers.  A pair adds at most
  * 2 x 255 in magnitude, so CHUNK = 64 groups stay below 2^15 (64 x 510 = 32640), after which the
  * sums are widened into acc.
  *
@@ -25,11 +25,8 @@ static void chunk(const trit_dot_shape *s, const int8_t *w, const uint8_t *x, in
     for (int64_t row = 0; row < height; row++, x += s->row_step) {
         int64_t p = 0;
         for (; p + TILE <= width; p += TILE, acc += TILE * ROWS)
-            sized_tile(w, x + p * s->step, s->step, offset, n, acc, g0 == 0, 3);
-        if (width - p == 2)
-            sized_tile(w, x + p * s->step, s->step, offset, n, acc, g0 == 0, 2);
-        else if (width - p == 1)
-            sized_tile(w, x + p * s->step, s->step, offset, n, acc, g0 == 0, 1);
+            sized_tile(w, x + p * s->step, s->step, offset, n, acc, g0 == 0, TILE);
+        if (p < width) sized_tile(w, x + p * s->step, s->step, offset, n, acc, g0 == 0, 1);
         acc += (width - p) * ROWS;
     }
 }

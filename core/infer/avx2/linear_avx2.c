@@ -74,33 +74,26 @@ static void one_vector(const trit_linear_job *j, int64_t block, int64_t c) {
 /* `nn` vectors over one chunk of n groups; the sums go (first) or are added to acc [nn][32]. */
 INLINE void tile(const int8_t *w, const uint8_t *u, int64_t pitch, int64_t n, int32_t *acc,
                  bool first, const int nn) {
-    __m256i sum[4][TILE];
-    UNROLL for (int f = 0; f < 4; f++) UNROLL for (int i = 0; i < nn; i++) sum[f][i] =
+    __m256i sum[TILE][4];
+    UNROLL for (int i = 0; i < nn; i++) UNROLL for (int f = 0; f < 4; f++) sum[i][f] =
         _mm256_setzero_si256();
     for (int64_t g = 0; g < n; g++, w += 4 * ROWS, u += 4) {
-        __m256i b[TILE];
-        UNROLL for (int i = 0; i < nn; i++) b[i] =
-            _mm256_set1_epi32(*(const four *)(u + i * pitch));
-        UNROLL for (int f = 0; f < 4; f++) UNROLL for (int i = 0; i < nn; i++)
-            add_pairs(&sum[f][i], b[i], w + f * ROWS);
+        const fields parts = fields_at(w);
+        UNROLL for (int i = 0; i < nn; i++) add_fields(sum[i], broadcast(u + i * pitch), &parts);
     }
-    UNROLL for (int f = 0; f < 4; f++) UNROLL for (int i = 0; i < nn; i++) {
+    UNROLL for (int i = 0; i < nn; i++) UNROLL for (int f = 0; f < 4; f++) {
         __m256i *to = (__m256i *)(void *)(acc + i * ROWS + f * 8);
         const __m256i before = first ? _mm256_setzero_si256() : _mm256_loadu_si256(to);
-        _mm256_storeu_si256(to, widened(before, sum[f][i]));
+        _mm256_storeu_si256(to, widened(before, sum[i][f]));
     }
 }
 
 static void tiles(const int8_t *w, const trit_linear_job *j, int64_t g, int64_t n, int32_t *acc) {
-    const int64_t n_tiles = (j->n + TILE - 1) / TILE;
-    for (int64_t t = 0, c = 0, nn; t < n_tiles; t++, c += nn, acc += nn * ROWS) {
-        const uint8_t *u = j->u + c * j->pitch + 4 * g;
-        nn = (j->n - c + n_tiles - t - 1) / (n_tiles - t); /* as even as possible */
-        if (nn == 3)
-            tile(w, u, j->pitch, n, acc, g == 0, 3);
-        else
-            tile(w, u, j->pitch, n, acc, g == 0, 2);
-    }
+    const uint8_t *u = j->u + 4 * g;
+    int64_t c = 0;
+    for (; c + TILE <= j->n; c += TILE, acc += TILE * ROWS)
+        tile(w, u + c * j->pitch, j->pitch, n, acc, g == 0, TILE);
+    if (c < j->n) tile(w, u + c * j->pitch, j->pitch, n, acc, g == 0, 1);
 }
 
 static void many_vectors(const trit_linear_job *j, int64_t block, void *scratch) {

@@ -1,7 +1,7 @@
 /*
  * narrow_avx2.c - dot products of at most 16 rows by vpmaddubsw; see tile_avx2.h.
  *
- * Layers of few channels: weights are kept as signed bytes, and a tile is 6 pixels x 16 rows, so
+ * Layers of few channels: weights are kept as signed bytes, and a tile is 4 pixels x 16 rows, so
  * that no half of a block of 32 rows is computed for nothing.  64 groups of two products stay below
  * 2^15, as in dot_avx2.c.
  */
@@ -9,7 +9,7 @@
 #include "infer/dot.h"
 
 #define NARROW 16 /* rows */
-#define SIX    6  /* pixels */
+#define FOUR   4  /* pixels */
 #define CHUNK  64 /* groups */
 #define K_MAX  (INT64_C(1) << 22)
 
@@ -17,27 +17,25 @@
 INLINE void narrow_tile(const int8_t *w, const uint8_t *x, int64_t step, const int32_t *offset,
                         int64_t n, int32_t *acc, bool first, const int nn) {
     const __m256i ones = _mm256_set1_epi16(1);
-    __m256i low[SIX], high[SIX];
-#pragma GCC unroll 6
-    for (int i = 0; i < nn; i++) low[i] = high[i] = _mm256_setzero_si256();
+    __m256i sum[FOUR][2];
+#pragma GCC unroll 4
+    for (int i = 0; i < nn; i++) sum[i][0] = sum[i][1] = _mm256_setzero_si256();
     for (int64_t g = 0; g < n; g++, w += 4 * NARROW) {
-        const uint8_t *q = x + offset[g], *q3 = q + 3 * step;
-#pragma GCC unroll 6
-        for (int i = 0; i < nn; i++) {
-            const __m256i b = broadcast((i < 3 ? q : q3) + i % 3 * step);
-            add_pairs(&low[i], b, w);
-            add_pairs(&high[i], b, w + 32);
+        const __m256i low = weights(w), high = weights(w + 32);
+        const uint8_t *q = x + offset[g], *q2 = q + 2 * step;
+#pragma GCC unroll 4
+        for (int i = 0; i < nn; i++)
+            add_two(sum[i], broadcast((i < 2 ? q : q2) + i % 2 * step), low, high);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < nn; i++)
+#pragma GCC unroll 2
+        for (int k = 0; k < 2; k++) {
+            __m256i *to = (__m256i *)(void *)(acc + i * NARROW + 8 * k);
+            __m256i v = _mm256_madd_epi16(sum[i][k], ones);
+            if (!first) v = _mm256_add_epi32(v, _mm256_loadu_si256(to));
+            _mm256_storeu_si256(to, v);
         }
-    }
-#pragma GCC unroll 6
-    for (int i = 0; i < nn; i++) {
-        __m256i *to = (__m256i *)(void *)(acc + i * NARROW);
-        __m256i a = _mm256_madd_epi16(low[i], ones), b = _mm256_madd_epi16(high[i], ones);
-        if (!first) a = _mm256_add_epi32(a, _mm256_loadu_si256(to));
-        if (!first) b = _mm256_add_epi32(b, _mm256_loadu_si256(to + 1));
-        _mm256_storeu_si256(to, a);
-        _mm256_storeu_si256(to + 1, b);
-    }
 }
 
 #define SIZED(n)                                                                                   \
@@ -50,15 +48,12 @@ SIZED(1)
 SIZED(2)
 SIZED(3)
 SIZED(4)
-SIZED(5)
-SIZED(6)
 
 static void dot(const trit_dot_shape *s, const uint8_t *packed, const uint8_t *x, int64_t width,
                 int64_t height, const int32_t *sums, int32_t *acc, void *scratch) {
     static void (*const tiles[])(const int8_t *, const uint8_t *, int64_t, const int32_t *, int64_t,
-                                 int32_t *, bool) = {NULL,     narrow_1, narrow_2, narrow_3,
-                                                     narrow_4, narrow_5, narrow_6};
-    const int64_t n_tiles = (width + SIX - 1) / SIX;
+                                 int32_t *, bool) = {NULL, narrow_1, narrow_2, narrow_3, narrow_4};
+    const int64_t n_tiles = (width + FOUR - 1) / FOUR;
     (void)sums;
     (void)scratch;
     for (int64_t row = 0; row < height; row++, x += s->row_step)

@@ -34,17 +34,13 @@ static void expand_wide(const uint8_t *w, int64_t n, int8_t *s) {
     }
 SIZED(1)
 SIZED(2)
-SIZED(3)
 
 /* n groups of all pairs; the sums go (first) to m or are added. */
 static void groups(const int8_t *s, const uint8_t *x, int64_t step, int64_t pairs,
                    const int32_t *offset, int64_t n, int32_t *m, bool first) {
     for (; pairs >= TILE; pairs -= TILE, x += TILE * step, m += TILE * ROWS)
-        tile_3(s, x, step, offset, n, m, first);
-    if (pairs == 2)
         tile_2(s, x, step, offset, n, m, first);
-    else if (pairs == 1)
-        tile_1(s, x, step, offset, n, m, first);
+    if (pairs) tile_1(s, x, step, offset, n, m, first);
 }
 
 static void position(const trit_dot_shape *s, const uint8_t *w, const uint8_t *x, int64_t pairs,
