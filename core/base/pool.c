@@ -158,8 +158,8 @@ trit_status trit_set_threads(int threads) {
         }
         n_helpers++;
     }
-    pthread_mutex_unlock(&region);
     if (status == TRIT_OK && keep) status = trit_scratch_reserve(keep);
+    pthread_mutex_unlock(&region);
     return status;
 }
 

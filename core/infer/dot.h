@@ -45,7 +45,8 @@ typedef struct {
     size_t block_bytes;      /* of one block, per group */
     /* One block: w [rows][segments * length] of -1, 0, 1; rows <= block. */
     void (*pack)(const trit_dot_shape *s, const int8_t *w, int64_t rows, uint8_t *packed);
-    /* acc [height * width][block]; sums [height * width] when wanted; scratch 64-byte aligned. */
+    /* acc [height * width][block]; sums [height * width] when wanted; packed and scratch
+     * are 64-byte aligned. */
     void (*dot)(const trit_dot_shape *s, const uint8_t *packed, const uint8_t *x, int64_t width,
                 int64_t height, const int32_t *sums, int32_t *acc, void *scratch);
 } trit_dot_set;

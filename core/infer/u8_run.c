@@ -380,12 +380,12 @@ static trit_status run_node(job *j, int64_t images) {
     return TRIT_OK;
 }
 
-/* The requantisation of node i, as far as it does not depend on the plane. */
 /* A clamp may lie outside of what was seen in calibration, and of the bytes. */
 static float within(float v, float least, float most) {
     return v < least ? least : v > most ? most : v;
 }
 
+/* The requantisation of node i, as far as it does not depend on the plane. */
 static trit_requant requant_of(const job *j) {
     const trit_node *d = j->d;
     const u8_value *y = j->y;

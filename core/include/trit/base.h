@@ -78,18 +78,19 @@ typedef void (*trit_work)(void *context, int64_t unit, int worker);
 
 /* Threads that trit_parallel uses, the caller's included.  Default: the affinity mask
  * (TRIT_THREADS, then OMP_NUM_THREADS override it).  Every thread runs with
- * flush-to-zero and denormals-are-zero. */
+ * flush-to-zero and denormals-are-zero.  Not while another thread computes. */
 trit_status trit_set_threads(int threads);
 int trit_threads(void);
 
 /* Run work(context, u, worker) for u = 0 .. units-1, handed out dynamically; returns when all
- * are done.  Nested calls run serially.  `work` cannot fail: check before, report after.  Only the
- * thread that runs the script calls it; loader threads do not. */
+ * are done.  Nested calls run serially.  `work` cannot fail: check before, report after.  Called
+ * by one thread at a time: the script's, or whoever has its turn (infer.h); not by loaders. */
 void trit_parallel(int64_t units, trit_work work, void *context);
 
 /* At least `bytes` of scratch for every worker, 64-byte aligned, kept until the next larger
  * request.  Reserve before trit_parallel, take inside it.  One user at a time: the innermost
- * kernel; its content does not survive the next reserve. */
+ * kernel; its content does not survive the next reserve.  Inside of trit_parallel it cannot grow:
+ * others use theirs (TRIT_ERR_STATE). */
 trit_status trit_scratch_reserve(size_t bytes);
 void *trit_scratch(int worker);
 

@@ -36,8 +36,8 @@ typedef struct {
 } trit_conv_along;
 
 /* Memory a forward pass needs beside its operands, in bytes: one block for all, and scratch of
- * every worker (trit_scratch_reserve).  Where both are provided a pass allocates nothing, but for
- * the library that GEMM calls. */
+ * every worker (trit_scratch_reserve).  Where both are provided and no rows ride along a pass
+ * allocates nothing, but for the library that GEMM calls. */
 typedef struct {
     size_t shared, scratch;
 } trit_conv_room;

@@ -143,8 +143,9 @@ typedef struct trit_runner trit_runner;
  * threads, convolution mode or instruction set were changed in between.  options NULL: the exact
  * path.  Errors: integers without calibration, or that would sum more than 2^22 numbers. */
 trit_status trit_runner_new(trit_model *m, const trit_runner_options *options, trit_runner **out);
-/* x [n][H][W][C] normalized, y [n][classes].  One caller of a runner at a time.  Runners of several
- * threads take turns: each run uses all of the pool's threads by itself. */
+/* x [n][H][W][C] normalized, y [n][classes].  One caller of a runner at a time.  Runners and
+ * linear layers of several threads take turns: each run uses all of the pool's threads by itself.
+ * Threads and instruction set may not be changed meanwhile. */
 trit_status trit_runner_run(trit_runner *r, int64_t n, const float *x, float *y);
 void trit_runner_close(trit_runner *r); /* NULL is fine */
 

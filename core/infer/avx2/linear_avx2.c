@@ -6,7 +6,7 @@
  * below 2^15; the sum of q is taken off at the end.
  *
  * More vectors: a chunk of groups is expanded to signed bytes in scratch once and used for all, u
- * (u8) times w (s8); tiles of 3 vectors x 32 rows keep 12 sums in registers.  A pair adds at most
+ * (u8) times w (s8); tiles of 2 vectors x 32 rows keep 8 sums in registers.  A pair adds at most
  * 2 x 255, so 64 groups fit; 128 times the sum of w is taken off at the end.
  */
 #include "infer/avx2/tile_avx2.h"

@@ -7,7 +7,7 @@
  * of q is taken off.  |A| <= 170 x 127 K, so K <= 99 000 keeps 32 bits.
  *
  * One vector: two blocks side by side, their weights streamed from wherever they are.  More: tiles
- * of 7 vectors, 28 sums in registers, q as broadcast operands from memory.
+ * of 6 vectors (fields.h).
  */
 #include "infer/linear_set.h"
 #include "infer/vnni/fields.h"
