@@ -126,19 +126,24 @@ void bind_class(lua_State *L, const char *mt, const luaL_Reg *methods, lua_CFunc
 trit_tensor **bind_tensor_box(lua_State *L) { return (trit_tensor **)bind_box(L, TENSOR_MT); }
 
 /*
- * Lua sees a tensor as eight bytes.  Bytes boxed since the last full collection are counted; past
- * a budget the collector runs.  Temporaries of modules need no collector: the tape frees them.
+ * Lua sees a tensor as eight bytes, so its collector cannot know when memory is short.  Each time
+ * GLANCE was boxed the memory in use is looked at, and the collector runs where that is more than
+ * what was needed before and some slack.  Boxing alone says little: temporaries of modules go with
+ * the tape, and a step that boxes a gigabyte of them would pay for a dozen full collections.
  */
-#define COLLECT_EVERY                                                                              \
-    ((size_t)64 << 20) /* 64 MiB: a full cycle of a small heap every few batches */
-static size_t boxed;
+#define GLANCE ((size_t)64 << 20)
+#define SLACK  ((size_t)2 << 20)
+static size_t boxed, needed; /* needed: the most that a collection left in use */
 
 void bind_tensor_set(lua_State *L, trit_tensor **box, trit_tensor *t) {
     *box = t;
     boxed += trit_storage_bytes(t);
-    if (boxed < COLLECT_EVERY) return;
+    if (boxed < GLANCE) return;
     boxed = 0;
+    if (trit_mem_query().live <= needed + needed / 16 + SLACK) return;
     lua_gc(L, LUA_GCCOLLECT);
+    const size_t left = trit_mem_query().live;
+    if (left > needed) needed = left;
 }
 
 void bind_push_tensor(lua_State *L, trit_tensor *t) {

@@ -281,10 +281,12 @@ function Module:train() return set_training(self, true) end
 --- Evaluation mode: running statistics, no dropout.  Returns the module.
 function Module:eval() return set_training(self, false) end
 
---- Drop all gradients.
+--- Drop all gradients.  Every step does: no names are made for it.
 function Module:zero_grad()
-  for _, t in ipairs(self:parameters()) do t:zero_grad() end
-  for _, t in ipairs(self:thresholds()) do t:zero_grad() end
+  for _, e in ipairs(self._params) do e.value:zero_grad() end
+  local q = rawget(self, "quantizer")
+  if q then q:zero_grad() end
+  for _, c in ipairs(self._children) do c.value:zero_grad() end
 end
 
 --- Number of trainable numbers, thresholds and scales of quantizers not counted.

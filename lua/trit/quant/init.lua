@@ -142,6 +142,14 @@ function Quantizer:parameters()
   return named
 end
 
+--- Drop the gradients of the trainable parameters.
+function Quantizer:zero_grad()
+  for _, p in each_learn(self) do
+    local t = not p.state and rawget(self, p.name)
+    if t then t:zero_grad() end
+  end
+end
+
 --- For what is scheduled over a training (annealed gradients, growing masks): the share of it that is
 -- over, 0 to 1.
 function Quantizer:set_progress(t) self.progress = math.min(math.max(t, 0), 1) end
