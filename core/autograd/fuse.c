@@ -68,6 +68,12 @@ static trit_status plan_mask(trit_tensor *z, trit_take *take) {
 
 static trit_status plan_add(node *r, const trit_tensor *like, trit_take *take, bool *fits) {
     if (!r->gy) return TRIT_OK;
+    const struct trit_pending *d = r->gy->pending;
+    if (d && d->rows.sparse.stride && !take->capped) {
+        take->add = d->rows.p;
+        take->sparse = d->rows.sparse;
+        return TRIT_OK;
+    }
     TRIT_TRY(trit_tensor_settle(r->gy));
     *fits = trit_same_strides(r->gy, like);
     take->add = r->gy->data;

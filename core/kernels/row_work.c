@@ -16,13 +16,75 @@ typedef struct {
     double *slots;
 } row_job;
 
+/* ------------------------------------------------------------------- sparse arrays */
+
+/* A run of pixels of one line: `count` of them from column w of line h of image n. */
+typedef struct {
+    int64_t n, h, w, count;
+} line_run;
+
+/* What is left of its line from pixel `first` on, at most `count`. */
+static line_run run_at(const trit_sparse *s, int64_t first, int64_t count) {
+    line_run r = {first / s->W / s->H, first / s->W % s->H, first % s->W, count};
+    if (r.count > s->W - r.w) r.count = s->W - r.w;
+    return r;
+}
+
+/* Numbers of pixel (n, h, q stride) of the array; h is a multiple of the stride. */
+static const float *sparse_pixel(const trit_sparse *s, const float *p, const line_run *r,
+                                 int64_t q) {
+    const int64_t P = (s->H + s->stride - 1) / s->stride, Q = (s->W + s->stride - 1) / s->stride;
+    return p + ((r->n * P + r->h / s->stride) * Q + q) * s->channels;
+}
+
+static void make_sparse(const trit_make *r, int64_t first, int64_t count, float *dst) {
+    const trit_sparse *s = &r->sparse;
+    memset(dst, 0, (size_t)(count * r->C) * sizeof *dst);
+    for (int64_t i = 0; i < count;) {
+        const line_run run = run_at(s, first + i, count - i);
+        const int64_t end = run.w + run.count;
+        if (run.h % s->stride == 0)
+            for (int64_t q = (run.w + s->stride - 1) / s->stride; q * s->stride < end; q++)
+                memcpy(dst + (i + q * s->stride - run.w) * r->C, sparse_pixel(s, r->p, &run, q),
+                       (size_t)r->C * sizeof *dst);
+        i += run.count;
+    }
+}
+
+/* Channels [c0, c1) of rows first .. first+count-1 of v += those of the sparse array. */
+static void add_sparse(const trit_take *t, int64_t first, int64_t count, int64_t c0, int64_t c1,
+                       float *v) {
+    const trit_sparse *s = &t->sparse;
+    for (int64_t i = 0; i < count;) {
+        const line_run run = run_at(s, first + i, count - i);
+        const int64_t end = run.w + run.count;
+        if (run.h % s->stride == 0)
+            for (int64_t q = (run.w + s->stride - 1) / s->stride; q * s->stride < end; q++) {
+                const float *from = sparse_pixel(s, t->add, &run, q);
+                float *to = v + (first + i + q * s->stride - run.w) * t->C;
+                for (int64_t c = c0; c < c1; c++) to[c] += from[c];
+            }
+        i += run.count;
+    }
+}
+
+/* --------------------------------------------------------------------- some rows, all rows */
+
 void trit_rows_make(const trit_make *r, int64_t first, int64_t count, float *dst) {
-    trit_kernels()->rows_make(r, first, count, dst);
+    if (r->sparse.stride)
+        make_sparse(r, first, count, dst);
+    else
+        trit_kernels()->rows_make(r, first, count, dst);
 }
 
 void trit_rows_take(const trit_take *t, int64_t first, int64_t count, int64_t c0, int64_t c1,
                     float *v, double *sums) {
-    trit_kernels()->rows_take(t, first, count, c0, c1, v, sums);
+    trit_take rest = *t;
+    if (t->add && t->sparse.stride) {
+        add_sparse(t, first, count, c0, c1, v);
+        rest.add = NULL;
+    }
+    trit_kernels()->rows_take(&rest, first, count, c0, c1, v, sums);
 }
 
 static int64_t count_of(const row_job *j, int64_t first) {

@@ -3,11 +3,13 @@
  *
  *   y[n,k,p,q] = x[n,k,p*stride,q*stride] for k < C, 0 for C <= k < out_channels
  *
- * The same as average pooling with kernel 1, then zero channels appended at the end.
+ * The same as average pooling with kernel 1, then zero channels appended at the end.  The gradient,
+ * mostly zeros, is described, not written: the convolution beside it adds it to its own.
  */
 #include <string.h>
 
 #include "ops/ops.h"
+#include "tensor/pending.h"
 
 enum { STRIDE, OUT_CHANNELS };
 
@@ -29,8 +31,8 @@ static const trit_param params[] = {
 
 typedef struct {
     int64_t H, W, C, P, Q, K, stride;
-    const float *from; /* x, or gy */
-    float *to;         /* y, or gx */
+    const float *x;
+    float *y;
 } job;
 
 static job job_of(const trit_call *c) {
@@ -59,42 +61,25 @@ static void forward_row(void *context, int64_t unit, int worker) {
     const job *j = context;
     (void)worker;
     const int64_t n = unit / j->P, p = unit % j->P;
-    const float *x = j->from + (n * j->H + p * j->stride) * j->W * j->C;
-    float *y = j->to + unit * j->Q * j->K;
+    const float *x = j->x + (n * j->H + p * j->stride) * j->W * j->C;
+    float *y = j->y + unit * j->Q * j->K;
     for (int64_t q = 0; q < j->Q; q++) {
         memcpy(y + q * j->K, x + q * j->stride * j->C, (size_t)j->C * sizeof *y);
         memset(y + q * j->K + j->C, 0, (size_t)(j->K - j->C) * sizeof *y);
     }
 }
 
-/* The input rows of output row `unit`: those between two sampled rows get zero. */
-static void backward_row(void *context, int64_t unit, int worker) {
-    const job *j = context;
-    (void)worker;
-    const int64_t n = unit / j->P, p = unit % j->P, h0 = p * j->stride;
-    const int64_t h1 = h0 + j->stride < j->H ? h0 + j->stride : j->H;
-    const float *gy = j->from + unit * j->Q * j->K;
-    float *gx = j->to + (n * j->H + h0) * j->W * j->C;
-    memset(gx, 0, (size_t)((h1 - h0) * j->W * j->C) * sizeof *gx);
-    for (int64_t q = 0; q < j->Q; q++)
-        memcpy(gx + q * j->stride * j->C, gy + q * j->K, (size_t)j->C * sizeof *gx);
-}
-
 static trit_status forward(trit_call *c) {
     job j = job_of(c);
-    j.from = c->in[0]->data;
-    j.to = c->out->data;
+    j.x = c->in[0]->data;
+    j.y = c->out->data;
     trit_parallel(c->in[0]->shape.dim[0] * j.P, forward_row, &j);
     return TRIT_OK;
 }
 
 static trit_status backward(trit_call *c, trit_tensor *gy, trit_tensor **gx) {
-    TRIT_TRY(trit_grad_new(c, 0, &gx[0]));
-    job j = job_of(c);
-    j.from = gy->data;
-    j.to = gx[0]->data;
-    trit_parallel(c->in[0]->shape.dim[0] * j.P, backward_row, &j);
-    return TRIT_OK;
+    const job j = job_of(c);
+    return trit_pending_sparse(gy, &c->in[0]->shape, j.stride, &gx[0]);
 }
 
 static const trit_case cases[] = {

@@ -91,12 +91,11 @@ static void release(struct trit_pending *d) {
     free(d);
 }
 
-static trit_status pending_new(trit_tensor *p, trit_tensor *q, trit_tensor *vectors, unsigned has,
-                               ending e, trit_tensor **out) {
+/* A tensor of that shape with the description; takes `d` over. */
+static trit_status described(struct trit_pending *d, const trit_shape *shape, trit_tensor **out) {
     *out = NULL;
-    struct trit_pending *d = describe(p, q, vectors, has, e);
     if (!d) return TRIT_ERR_MEM;
-    trit_status status = trit_tensor_hollow(&p->shape, TRIT_CHANNELS_LAST, out);
+    trit_status status = trit_tensor_hollow(shape, TRIT_CHANNELS_LAST, out);
     if (status != TRIT_OK) {
         release(d);
         return status;
@@ -106,6 +105,21 @@ static trit_status pending_new(trit_tensor *p, trit_tensor *q, trit_tensor *vect
     first = *out;
     (*out)->pending = d;
     return TRIT_OK;
+}
+
+static trit_status pending_new(trit_tensor *p, trit_tensor *q, trit_tensor *vectors, unsigned has,
+                               ending e, trit_tensor **out) {
+    return described(describe(p, q, vectors, has, e), &p->shape, out);
+}
+
+trit_status trit_pending_sparse(trit_tensor *p, const trit_shape *shape, int64_t stride,
+                                trit_tensor **out) {
+    struct trit_pending *d = describe(p, NULL, NULL, 0, (ending){0});
+    if (d) {
+        d->rows.C = shape->dim[1];
+        d->rows.sparse = (trit_sparse){stride, shape->dim[2], shape->dim[3], p->shape.dim[1]};
+    }
+    return described(d, shape, out);
 }
 
 trit_status trit_pending_new(trit_tensor *p, trit_tensor *q, trit_tensor *vectors, unsigned has,
@@ -147,8 +161,10 @@ void trit_pending_free(trit_tensor *t) {
 /* ------------------------------------------------------------------------ settling */
 
 /* A gradient nobody else holds is overwritten: one block of memory less. */
-static bool may_reuse(const trit_tensor *p) {
-    return p->refs == 1 && p->storage->refs == 1 && !p->node && trit_is_dense(p);
+static bool may_reuse(const struct trit_pending *d) {
+    const trit_tensor *p = d->p;
+    return !d->rows.sparse.stride && p->refs == 1 && p->storage->refs == 1 && !p->node &&
+           trit_is_dense(p);
 }
 
 trit_status trit_tensor_settle(trit_tensor *t) {
@@ -160,7 +176,7 @@ trit_status trit_tensor_settle(trit_tensor *t) {
                          "return it from the module or keep() it",
                          TRIT_TEXT(t));
     const int64_t pixels = d->rows.C ? trit_numel(t) / d->rows.C : 0;
-    if (may_reuse(d->p) && trit_same_strides(d->p, t))
+    if (may_reuse(d) && trit_same_strides(d->p, t))
         trit_tensor_steal(t, d->p);
     else
         TRIT_TRY(trit_tensor_fill_hollow(t));

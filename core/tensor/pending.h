@@ -35,6 +35,9 @@ trit_status trit_pending_relu(const trit_tensor *t, trit_tensor **out);
 /* The same with levels at the end; t need not be pending, but then of four dimensions and
  * channels-last. */
 trit_status trit_pending_levels(trit_tensor *t, trit_levels levels, trit_tensor **out);
+/* A pending tensor [N,C,H,W]: p's first C channels at every stride-th pixel, 0 elsewhere. */
+trit_status trit_pending_sparse(trit_tensor *p, const trit_shape *shape, int64_t stride,
+                                trit_tensor **out);
 /* Let the description go. */
 void trit_pending_free(trit_tensor *t);
 

@@ -184,6 +184,46 @@ static void rows_are_taken_and_summed(void **state) {
     for_every_level(check_taken);
 }
 
+/* Three images of 5 x 7 pixels from every second or third pixel, of more channels than are read. */
+static void check_sparse(int64_t C, int64_t stride) {
+    enum { N = 3, H = 5, W = 7, PIXELS = N * H * W, CUT = 31 };
+    const int64_t P = (H + stride - 1) / stride, Q = (W + stride - 1) / stride, more = C + 3;
+    const size_t bytes = sizeof(float) * (size_t)(PIXELS * C);
+    operands o = operands_of(PIXELS, C);
+    float *few = normal(N * P * Q * more, 7), *whole = calloc(1, bytes), *got = malloc(bytes);
+    for (int64_t i = 0; i < PIXELS; i++) {
+        const int64_t n = i / (H * W), h = i / W % H, w = i % W;
+        if (h % stride || w % stride) continue;
+        const float *from = few + ((n * P + h / stride) * Q + w / stride) * more;
+        memcpy(whole + i * C, from, sizeof(float) * (size_t)C);
+    }
+    const trit_sparse sparse = {stride, H, W, more};
+    const trit_make m = {.C = C, .p = few, .sparse = sparse};
+    trit_rows_make(&m, 0, CUT, got); /* in two pieces that part a line */
+    trit_rows_make(&m, CUT, PIXELS - CUT, got + CUT * C);
+    assert_memory_equal(got, whole, bytes);
+    double *sums = malloc(sizeof *sums * (size_t)(2 * C));
+    for (int which = 3; which <= 6; which++) {
+        trit_take t = take_of(&o, which);
+        if (!t.add) continue;
+        t.add = few;
+        t.sparse = sparse;
+        memcpy(got, o.v, bytes);
+        assert_int_equal(trit_rows_take_all(&t, PIXELS, got, sums), TRIT_OK);
+        t.add = whole;
+        t.sparse.stride = 0;
+        check_taken_values(&t, PIXELS, o.v, got, sums, 1e-5);
+    }
+    free(few), free(whole), free(got), free(sums);
+    release(&o);
+}
+
+static void sparse_arrays_are_read_as_whole_ones(void **state) {
+    (void)state;
+    for (int64_t C = 1; C < 70; C += 17)
+        for (int64_t stride = 1; stride <= 3; stride++) check_sparse(C, stride);
+}
+
 static void nan_is_neither_made_nor_taken_away(void **state) {
     (void)state;
     operands o = operands_of(4, 16);
@@ -321,6 +361,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_are_made_as_described),
         cmocka_unit_test(rows_are_taken_and_summed),
+        cmocka_unit_test(sparse_arrays_are_read_as_whole_ones),
         cmocka_unit_test(nan_is_neither_made_nor_taken_away),
         cmocka_unit_test(convolutions_take_rows_along),
         cmocka_unit_test(sums_have_the_same_bits_for_any_thread_count),

@@ -32,8 +32,9 @@ static result_fetch fetch_result(const winograd_plan *p, int64_t r0, int64_t r1)
     const int64_t end = n1 * p->height + r1 % p->tile_rows * 4;
     const int64_t floats = (end - first) * p->width * p->out;
     const int64_t calls = p->out_blocks * WINOGRAD_POSITIONS;
-    const float *const arrays[] = {p->result, p->take ? p->take->add : NULL,
-                                   p->take ? p->take->z : NULL, p->take ? p->take->y : NULL};
+    const trit_take none = {0}, *take = p->take ? p->take : &none;
+    const float *const arrays[] = {p->result, take->sparse.stride ? NULL : take->add, take->z,
+                                   take->y};
     result_fetch f = {.share = (floats / FETCH_LINE + calls - 1) / calls};
     for (int i = 0; i < 4; i++)
         if (arrays[i])

@@ -12,6 +12,15 @@
 #include "trit/base.h"
 
 /*
+ * An array of every `stride`-th pixel of every `stride`-th line of H x W images, of `channels`
+ * numbers each, read as rows of the whole images: pixels between have 0, channels beyond C are
+ * left out.
+ */
+typedef struct {
+    int64_t stride, H, W, channels; /* stride 0: an array [pixels][C] like any other */
+} trit_sparse;
+
+/*
  * What a row is made from:
  *
  *   v = P [+ Q] [then max(v, 0)] [then the nearest of some levels]
@@ -31,6 +40,7 @@ typedef struct {
     const float *pm, *pa, *pb, *qm, *qa, *qb; /* [C]                     */
     bool relu;
     trit_levels levels;
+    trit_sparse sparse; /* of p, which is then all there is */
 } trit_make;
 
 /*
@@ -49,6 +59,7 @@ typedef struct {
     const float *ym, *ya, *yb; /* [C]         */
     bool capped;
     float top;
+    trit_sparse sparse; /* of add; not where `capped` */
 } trit_take;
 
 /* dst[i] = row first + i of what `r` describes, i < count. */
