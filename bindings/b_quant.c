@@ -19,6 +19,7 @@ typedef struct {
     bool training;
     double progress;
     uint32_t salt;
+    bool same;
     char label[128]; /* whose weights: "layer1.0.conv1.weight", or "" */
 } handle;
 
@@ -162,12 +163,14 @@ static int l_release(lua_State *L) {
     return 0;
 }
 
-/* h:phase(training, progress, salt): what the next applications see */
+/* h:phase(training, progress, salt [, same]): what the next applications see; same: the weights are
+ * what the last one saw */
 static int l_phase(lua_State *L) {
     handle *h = check_handle(L);
     h->training = lua_toboolean(L, 2);
     h->progress = luaL_checknumber(L, 3);
     h->salt = (uint32_t)luaL_checkinteger(L, 4);
+    h->same = lua_toboolean(L, 5);
     return 0;
 }
 
@@ -192,6 +195,7 @@ static trit_quant_state *free_state(lua_State *L, handle *h) {
     }
     if (!h->last) bind_check(L, trit_quant_state_new(h->q, &h->args, &h->last));
     h->last->call.noise = NULL;
+    h->last->call.same = h->same;
     h->last->call.training = h->training;
     h->last->call.progress = h->progress;
     h->last->call.salt = h->salt;

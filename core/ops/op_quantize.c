@@ -41,6 +41,8 @@ static trit_status infer(const trit_call *c, trit_shape *out) {
 
 static trit_status forward(trit_call *c) {
     trit_quant_state *s = c->user;
+    /* Other weights, layers that share a quantizer: a promise about these is none about those. */
+    s->call.same = s->call.same && s->valid && s->call.w == c->in[0]->data;
     s->valid = false;
     TRIT_TRY(trit_quant_state_fit(s, c->in[0]));
     trit_quant_call *q = working_set(c);

@@ -158,13 +158,12 @@ static scale_of two_tails(double mu, double sigma, double delta) {
                       .d_sigma = hazard - beyond * (p * la * a + m * lb * b)};
 }
 
-/* Statistics -> everything the row's terms need, into its cache; sample means come later. */
-static void solve_row(const trit_quant_call *c, const trit_row_stats *stats, int64_t row) {
+/* Mean and deviation -> all else the terms need, in the cache; sample means come later. */
+static void solve_row(const trit_quant_call *c, int64_t row) {
     double *cache = c->cache + row * TRIT_ROW_CACHE;
-    const double mu = stats->mean, sigma = trit_row_sigma(stats, c->rows.len);
+    const double mu = cache[TRIT_ROW_MU], sigma = cache[TRIT_ROW_SIGMA];
     const double limit = c->args.v[CLIP_SIGMA][0] * sigma;
     const int scale = (int)c->args.v[SCALE][0];
-    trit_row_log(c, row, stats);
     cache[TRIT_ROW_CENTER] = c->args.v[CENTER][0] == 0 ? mu : 0;
     for (int k = 0; k < c->terms; k++) {
         const double raw = c->learn[0][row * c->terms + k], wanted = fabs(raw);
@@ -217,12 +216,15 @@ static trit_status apply_term(trit_quant_call *c, int k, float *room) {
     return TRIT_OK;
 }
 
-static trit_status solve(trit_quant_call *c) {
+/* Mean and deviation of every row.  In the weight pass of the sequential scheme those of the
+ * threshold pass stand: a look at all weights less. */
+static trit_status survey(trit_quant_call *c) {
+    if (c->same) return TRIT_OK;
     const size_t bytes = (size_t)c->rows.rows * sizeof(trit_row_stats);
     trit_row_stats *stats = trit_alloc(bytes);
     if (!stats) return TRIT_ERR_MEM;
     trit_status status = trit_rows_scan("tga", &c->rows, c->w, stats);
-    for (int64_t r = 0; r < c->rows.rows && status == TRIT_OK; r++) solve_row(c, &stats[r], r);
+    for (int64_t r = 0; r < c->rows.rows && status == TRIT_OK; r++) trit_row_log(c, r, &stats[r]);
     trit_free(stats, bytes);
     return status;
 }
@@ -232,7 +234,8 @@ static trit_status forward(trit_quant_call *c) {
         if (!isfinite(c->learn[0][i]))
             return trit_fail(TRIT_ERR_ARG, "tga: threshold delta number %lld is %g",
                              (long long)i + 1, (double)c->learn[0][i]);
-    TRIT_TRY(solve(c));
+    TRIT_TRY(survey(c));
+    for (int64_t r = 0; r < c->rows.rows; r++) solve_row(c, r);
     const size_t bytes = 3 * (size_t)c->rows.rows * sizeof(float);
     float *room = trit_alloc(bytes);
     if (!room) return TRIT_ERR_MEM;

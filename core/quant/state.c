@@ -83,6 +83,7 @@ trit_status trit_quant_state_fit(trit_quant_state *s, const trit_tensor *w) {
     s->shape = w->shape;
     memcpy(s->stride, w->stride, sizeof s->stride);
     if (fits) return TRIT_OK;
+    c->same = false;
     c->codes = trit_alloc(code_bytes(c));
     c->scale = trit_alloc(scale_bytes(c));
     c->scale_neg = trit_alloc(scale_bytes(c));

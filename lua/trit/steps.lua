@@ -78,6 +78,15 @@ local function threshold_gradients(s, x, y)
   return forward_backward(s, x, y, 1 / s.accumulate)
 end
 
+local weights_stay = setmetatable({}, { __close = function() weight.mode.same_weights = false end })
+
+--- The second pass over a batch: no weight has moved since the first.
+local function weight_gradients(s, x, y)
+  local guard <close> = weights_stay -- luacheck: ignore
+  weight.mode.same_weights = true
+  return forward_backward(s, x, y, 1 / s.accumulate)
+end
+
 local function move_thresholds(s)
   s.threshold_optimizer:step()
   for _, t in ipairs(s.thresholds) do t:zero_grad() end
@@ -107,7 +116,7 @@ function modes.sequential(s, x, y)
   move_thresholds(s)
   local value
   for _, batch in ipairs(s.held) do
-    value, logits = forward_backward(s, batch.x, batch.y, 1 / s.accumulate)
+    value, logits = weight_gradients(s, batch.x, batch.y)
   end
   s.held = {}
   move_weights(s)

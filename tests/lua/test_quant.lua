@@ -186,6 +186,32 @@ describe("a quantizer object", function()
     fails("tga: weights must be finite", function() trit.quant.tga {}:reset(w)(bad) end)
   end)
 
+  it("takes statistics anew unless it is promised the same weights", function()
+    local o = { granularity = "filter" }
+    local q, other = trit.quant.tga(o):reset(w), trit.quant.tga(o):reset(w)
+    -- Laid out as they are used: what is known goes with their place in memory, a copy's is anyone's.
+    local function weights(std)
+      return trit.randn({ 8, 4, 3, 3 }, { std = std, seed = 5, layout = "hwio" })
+    end
+    local v, doubled = weights(0.1), weights(0.2)
+    local was = core.grad_enabled(false) -- else the tape still holds the last call, and a fresh one is made
+    finally(function() core.grad_enabled(was) end)
+    q(v, true) -- a promise about no call before
+    assert.is_true(q:scale():equal(other(v) and other:scale()))
+    q.delta:copy(q.delta * 1.5)
+    other.delta:copy(q.delta)
+    assert.is_true(q(v, true):equal(other(v)))
+    assert.is_true(q:scale():equal(other:scale()))
+    assert.is_true(q(doubled, true):equal(other(doubled))) -- other weights: it cannot be kept
+    q(v)
+    local before = q:stats()[1].sigma
+    v:copy(doubled)
+    q(v, true) -- broken: what was known is used
+    assert.are.equal(before, q:stats()[1].sigma)
+    q(v)
+    assert.is_true(math.abs(q:stats()[1].sigma / before - 2) < 1e-6)
+  end)
+
   it("can be applied twice before backward", function()
     local q = trit.quant.tga {}:reset(w)
     local v = (w * -1):detach():requires_grad(true)

@@ -96,6 +96,64 @@ describe("accumulated steps", function()
   end
 end)
 
+describe("the sequential schedule", function()
+  local weight, mode = require "trit.nn.weight", require "trit.nn.mode"
+
+  local function layer()
+    local net = trit.nn.sequential { trit.nn.linear { 8, 4, seed = 3 } }
+    trit.quantize(net, { { ".*", trit.quant.tga { granularity = "filter" } } })
+    return net, trit.optim.sgd(net:parameters(), { lr = 0.1 }), trit.optim.sgd(net:thresholds(), { lr = 0.1 })
+  end
+
+  local function by_hand(rounds, x, y)
+    local net, optimizer, thresholds = layer()
+    for _ = 1, rounds do
+      weight.mode.scale_only = true
+      do
+        local guard <close> = mode.frozen(net:parameters()) -- luacheck: ignore
+        loss(net(x), y):backward()
+      end
+      weight.mode.scale_only = false
+      thresholds:step()
+      net:zero_grad()
+      loss(net(x), y):backward()
+      optimizer:step()
+      net:zero_grad()
+    end
+    return net:state_dict()
+  end
+
+  it("takes the weights' statistics once, and equals two passes that take them twice", function()
+    local x, y = trit.randn({ 8, 8 }, { seed = 5 }), trit.tensor { 1, 2, 3, 4, 1, 2, 3, 4 }
+    local net, optimizer, thresholds = layer()
+    local step = steps.new { model = net, loss = loss, mode = "sequential", optimizer = optimizer,
+      threshold_optimizer = thresholds }
+    local q, promised = net["0"].quantizer, {}
+    local handle = q.handle
+    q.handle = setmetatable({ phase = function(_, training, progress, salt, same)
+      promised[#promised + 1] = same == true
+      handle:phase(training, progress, salt, same)
+    end }, { __index = function(_, name) return function(_, ...) return handle[name](handle, ...) end end })
+    for _ = 1, 3 do step(x, y) end
+    assert.are.same({ false, true, false, true, false, true }, promised)
+    for name, t in pairs(by_hand(3, x, y)) do assert.is_true(t:equal(net:state_dict()[name]), name) end
+  end)
+
+  it("keeps no promise after an error", function()
+    local net, optimizer, thresholds = layer()
+    local calls = 0
+    local step = steps.new { model = net, mode = "sequential", optimizer = optimizer,
+      threshold_optimizer = thresholds, loss = function(z, y)
+        calls = calls + 1
+        if calls == 2 then error("mine") end
+        return loss(z, y)
+      end }
+    assert.is_false(pcall(step, trit.randn { 8, 8 }, trit.tensor { 1, 2, 3, 4, 1, 2, 3, 4 }))
+    assert.are.equal(2, calls)
+    assert.is_false(weight.mode.same_weights)
+  end)
+end)
+
 describe("a frozen parameter", function()
   it("stays where it is when thresholds are trained", function()
     local o, net = options(trit.quant.tga {}, { lr_th = 0.001 })

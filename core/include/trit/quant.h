@@ -43,6 +43,7 @@ typedef struct {
     int terms;                    /* 1, or the expansion's */
     const float *w;               /* latent weights */
     float *learn[TRIT_MAX_LEARN]; /* forward writes only those marked `state` */
+    bool same;                    /* as the last forward's: statistics in `cache` stand */
     bool training;                /* the layer trains: draws are made, states move on */
     double progress;              /* share of the training that is over, for what is scheduled */
     uint32_t salt;                /* number of the layer: tells the draws of layers apart */

@@ -7,10 +7,12 @@
 -- Quantizers whose parameters do not act through one scale (TGA with n_thresholds 2 or 4 or with
 -- scale = "sample_mean") are applied as usual in that pass: it costs the gradient of the quantized
 -- weight, dL/dw', as much time as in the weight pass; dL/dw of the latent weights is not formed.
+--
+-- mode.same_weights is set in the weight pass that follows it: only thresholds have moved between.
 
 local core = require "trit.core"
 
-local weight = { mode = { scale_only = false } }
+local weight = { mode = { scale_only = false, same_weights = false } }
 
 -- Settled: as it will be used.  Neither the weights nor what the quantizer trains (scales, thresholds, a
 -- second latent tensor) take a gradient, so that optimizers pass all of it by.
@@ -31,7 +33,7 @@ function weight.effective(m)
   if q:settled() then return settled(m, q), nil end
   q.training = m.training
   if weight.mode.scale_only and q:scale_only() then return q:scale_node(m.weight) end
-  return q(m.weight), nil
+  return q(m.weight, weight.mode.same_weights), nil
 end
 
 --- Give layer `m` its own quantizer, or take it away (nil): the layer is float again.

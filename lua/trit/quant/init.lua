@@ -88,8 +88,9 @@ function Quantizer:settled()
   return windows ~= nil
 end
 
--- What the core sees of the training: whether a layer trains, how far it is, which layer it is.
-local function tell_phase(q) q.handle:phase(q.training, q.progress, q.salt) end
+-- What the core sees of the training: whether a layer trains, how far it is, which layer it is, and
+-- whether the weights are the last call's.
+local function tell_phase(q, same) q.handle:phase(q.training, q.progress, q.salt, same) end
 
 --- (Re)initialise the parameters from weights `w`; tensors that fit are kept and overwritten.
 function Quantizer:reset(w)
@@ -101,10 +102,11 @@ function Quantizer:reset(w)
 end
 
 --- w' = q(w): the effective weights, an autograd node.  The first call resets when nobody has.  With
--- q.training (layers set it), draws are made and states move on.
-function Quantizer:__call(w)
+-- q.training (layers set it), draws are made and states move on.  same = true promises that w has not changed
+-- since the last call, so that its statistics need not be taken again.
+function Quantizer:__call(w, same)
   if not ready(self) then self:reset(w) end
-  tell_phase(self)
+  tell_phase(self, same)
   return self.handle:apply(w, table.unpack(parameter_list(self)))
 end
 
