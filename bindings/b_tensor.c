@@ -288,13 +288,20 @@ static int l_zero_grad(lua_State *L) {
     return 0;
 }
 
+/* t:has_grad(): as t.grad ~= nil, but without a second handle on the gradient, which would hold its
+ * memory until it is collected */
+static int l_has_grad(lua_State *L) {
+    lua_pushboolean(L, bind_any_tensor(L, 1)->grad != NULL);
+    return 1;
+}
+
 static void push_grad(lua_State *L, trit_tensor *t) {
     if (!t->grad) {
         lua_pushnil(L);
         return;
     }
     trit_tensor **box = bind_tensor_box(L);
-    *box = trit_tensor_retain(t->grad);
+    bind_tensor_set(L, box, trit_tensor_retain(t->grad));
 }
 
 /* t.grad, else a method. */
@@ -410,6 +417,7 @@ static const luaL_Reg methods[] = {
     {"backward", l_backward},
     {"detach", l_detach},
     {"zero_grad", l_zero_grad},
+    {"has_grad", l_has_grad},
     {"equal", l_equal},
     {"max_difference", l_max_difference},
     {NULL, NULL},

@@ -106,7 +106,7 @@ end
 function Optimizer:step()
   for _, g in ipairs(self.groups) do
     for i, p in ipairs(g.params) do
-      if p.grad then update(self.name, g, i, p) end
+      if p:has_grad() then update(self.name, g, i, p) end
     end
   end
 end

@@ -60,6 +60,19 @@ describe("memory of a training loop", function()
     assert.is_true(n <= 2, ("%d collections for over %.0f MB"):format(n, boxed / 1e6))
   end)
 
+  it("does not hold last step's gradients", function()
+    local net = trit.models.resnet8 { seed = 1 }:train()
+    local step, x, y = training_step(net), trit.randn({ 2, 3, 16, 16 }, { seed = 1 }), trit.ones { 2 }
+    step(x, y)
+    collectgarbage()
+    collectgarbage("stop")
+    finally(function() collectgarbage("restart") end)
+    local before = trit.memory().live
+    for _ = 1, 5 do step(x, y) end
+    local grown = trit.memory().live - before
+    assert.is_true(grown < net:parameter_count() * 4, ("%d bytes in five steps"):format(grown))
+  end)
+
   it("is collected when scripts pile up tensors", function()
     local before = trit.memory().live
     for _ = 1, 200 do trit.zeros { 1 << 20 } end -- 800 MiB of 4 MiB each
