@@ -39,7 +39,8 @@ local function networks(trit, args)
   local model = trit.infer.export(net:eval(), { data = { shape = shape } })
   local noise = trit.randn({ CALIBRATION, 3, side, side }, { seed = 3 })
   model = trit.infer.calibrate(model, CALIBRATION, false, once(noise))
-  return net, model, trit.randn({ args.batch, 3, side, side }, { seed = 2 })
+  -- Laid out as runners take images, and as the peers get theirs: the turning is not part of the network.
+  return net, model, trit.randn({ args.batch, 3, side, side }, { seed = 2, layout = "channels_last" })
 end
 
 local function residual(trit, y, want)
@@ -59,7 +60,7 @@ local function add_ours(list, trit, args, work, threads)
   for _, bits in ipairs(args.bits) do
     local runner = work.model:runner { bits = bits, batch = args.batch }
     add { name = "packed, " .. runner:facts().kernels, runner = runner, bits = bits,
-      residual = residual(trit, runner:run(work.x), work.want), run = function() runner:run(work.x) end }
+      residual = residual(trit, runner:run(work.x), work.want), run = function() runner:run(work.x):close() end }
   end
 end
 
