@@ -43,6 +43,7 @@ typedef struct {
     size_t scratch;          /* bytes                                                             */
     bool (*supported)(void); /* at the instruction-set level in force, on this processor */
     size_t block_bytes;      /* of one block, per group */
+    size_t more_bytes;       /* of one block, behind its groups */
     /* One block: w [rows][segments * length] of -1, 0, 1; rows <= block. */
     void (*pack)(const trit_dot_shape *s, const int8_t *w, int64_t rows, uint8_t *packed);
     /* acc [height * width][block]; sums [height * width] when wanted; packed and scratch

@@ -117,7 +117,8 @@ static void describe_dot(const trit_node *d, u8_conv *c) {
     c->sums = c->set->sums;
     c->block = c->set->block;
     c->wide = d->Q;
-    c->block_bytes = whole_lines((size_t)c->shape.groups * c->set->block_bytes);
+    c->block_bytes =
+        whole_lines((size_t)c->shape.groups * c->set->block_bytes + c->set->more_bytes);
     c->blocks = (d->K + c->block - 1) / c->block;
     const int64_t rows = (c->set->pixels + d->Q - 1) / d->Q; /* of a band, at least */
     choose_units(d, c, rows);

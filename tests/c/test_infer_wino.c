@@ -26,7 +26,15 @@ static uint32_t draw(uint32_t below) {
 
 /* The worst signs make every product of one position as large as it gets: +++ position 1, +-+
  * position 2, and with pixels top 0 0 top ... or 0 top ... the differences of positions 0 and 3. */
-enum { RANDOM, PLUS, MINUS, MIXED, STEPS, FILLS };
+enum { RANDOM, PLUS, MINUS, MIXED, STEPS, FILLS, EDGE = 1000 };
+
+/* From EDGE on: how - EDGE first taps +1 (odd rows: -1) among the first two of every four channels
+ * of the kernel, as evenly as possible, the others 0, and the pixels of STEPS. */
+static int edge_weight(int64_t c, int64_t row, int64_t C, int count) {
+    const int64_t lanes = C / 2, at = c / 4 * 2 + c % 4;
+    if (c % 4 > 1 || (at + 1) * count / lanes == at * count / lanes) return 0;
+    return row % 2 ? -1 : 1;
+}
 
 typedef struct {
     int64_t C, R, width, height, rows; /* width, height of the results */
@@ -38,6 +46,8 @@ static void fill(const grid *d, int how, int8_t *w, uint8_t *x) {
         const int64_t tap = i / d->C % 3;
         const int sign = how == MINUS || (how == MIXED && tap == 1) || (how == STEPS && tap == 2);
         w[i] = (int8_t)(how == RANDOM ? (int)draw(3) - 1 : sign ? -1 : 1);
+        if (how >= EDGE)
+            w[i] = (int8_t)(tap ? 0 : edge_weight(i % d->C, i / (d->R * n), d->C, how - EDGE));
     }
     for (int64_t i = 0; i < pixels * d->C; i++) {
         const int64_t column = i / d->C % (d->width + 2);
@@ -150,6 +160,9 @@ static void check_set(const trit_wino_set *set) {
         check_grid(set, &(grid){512, 3, 7, 3, set->block}, how);
         check_grid(set, &(grid){2050, 3, 5, 1, set->block}, how);
     }
+    for (int count = 120; count <= 140; count++)
+        for (int64_t groups = 65; groups <= 320; groups += 51)
+            check_grid(set, &(grid){4 * groups, 1, 6, 1, set->block}, EDGE + count);
     check_grid(set, &(grid){16, 3, 30, 14, set->block}, RANDOM); /* more than one walk */
 }
 

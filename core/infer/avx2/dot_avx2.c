@@ -1,32 +1,31 @@
 /*
  * dot_avx2.c - dot products by vpmaddubsw: u8 pixels times s8 weights, pairs added in 16 bits.
  *
- * A chunk of groups is expanded to signed bytes in scratch once and used for all pixels of the
- * call; tiles of 2 pixels x 32 rows keep 8 sums of 16 bits in registers.  A pair adds at most
- * 2 x 255 in magnitude, so CHUNK = 64 groups stay below 2^15 (64 x 510 = 32640), after which the
- * sums are widened into acc.
+ * A run of groups is expanded to signed bytes in scratch once and used for all pixels of the call;
+ * tiles of 2 pixels x 32 rows keep 8 sums of 16 bits in registers, widened into acc after every
+ * run.  Packed weights say how long theirs are (run_avx2.h): an int32 behind the groups.
  *
  * With one or two pixels (linear layers) expanding does not pay: codes w + 1 are masked out of the
  * packed bytes in registers, fields 1 and 3 scaled by 4, and the sum of x is taken off at the end;
  * a pair adds at most 2 x 8 x 255 = 4080, so 8 groups fit.
  */
-#include "infer/avx2/tile_avx2.h"
+#include "infer/avx2/run_avx2.h"
 #include "infer/dot.h"
 
-#define CHUNK  64  /* groups */
+#define SURE   64  /* groups of a run that holds for any weights */
 #define FEW    2   /* pixels that are not worth expanding for */
 #define PIXELS 256 /* acc of a call: 32 KiB */
 #define FLUSH  8   /* groups whose scaled 16-bit sums cannot overflow */
 #define K_MAX  (INT64_C(1) << 22)
 
-static void chunk(const trit_dot_shape *s, const int8_t *w, const uint8_t *x, int64_t width,
-                  int64_t height, int64_t g0, int64_t n, int32_t *acc) {
+static void run_sums(const trit_dot_shape *s, const int8_t *w, const uint8_t *x, int64_t width,
+                     int64_t height, int64_t g0, int64_t n, int32_t *acc) {
     const int32_t *offset = s->offset + g0;
     for (int64_t row = 0; row < height; row++, x += s->row_step) {
         int64_t p = 0;
         for (; p + TILE <= width; p += TILE, acc += TILE * ROWS)
-            sized_tile(w, x + p * s->step, s->step, offset, n, acc, g0 == 0, TILE);
-        if (p < width) sized_tile(w, x + p * s->step, s->step, offset, n, acc, g0 == 0, 1);
+            tile_2(w, x + p * s->step, s->step, offset, n, acc, g0 == 0);
+        if (p < width) tile_1(w, x + p * s->step, s->step, offset, n, acc, g0 == 0);
         acc += (width - p) * ROWS;
     }
 }
@@ -72,11 +71,19 @@ static void dot(const trit_dot_shape *s, const uint8_t *packed, const uint8_t *x
             single(s, packed, x + p / width * s->row_step + p % width * s->step, acc + p * ROWS);
         return;
     }
-    for (int64_t g = 0; g < s->groups; g += CHUNK) {
-        const int64_t n = s->groups - g < CHUNK ? s->groups - g : CHUNK;
+    int32_t run;
+    memcpy(&run, packed + s->groups * ROWS, sizeof run);
+    for (int64_t g = 0; g < s->groups; g += run) {
+        const int64_t n = s->groups - g < run ? s->groups - g : run;
         expand(packed + g * ROWS, n, scratch);
-        chunk(s, scratch, x, width, height, g, n, acc);
+        run_sums(s, scratch, x, width, height, g, n, acc);
     }
+}
+
+static void pack(const trit_dot_shape *s, const int8_t *w, int64_t rows, uint8_t *packed) {
+    trit_dot_pack_v8(s, w, rows, packed);
+    const int32_t run = longest_run(packed, s->groups, SURE, expand, ROWS);
+    memcpy(packed + s->groups * ROWS, &run, sizeof run);
 }
 
 static bool supported(void) { return trit_isa_level() >= TRIT_ISA_AVX2; }
@@ -85,8 +92,9 @@ const trit_dot_set trit_dot_avx2 = {.name = "avx2",
                                     .block = ROWS,
                                     .pixels = PIXELS,
                                     .max_k = K_MAX,
-                                    .scratch = CHUNK * 4 * ROWS,
+                                    .scratch = MOST_RUN * 4 * ROWS,
                                     .supported = supported,
                                     .block_bytes = ROWS,
-                                    .pack = trit_dot_pack_v8,
+                                    .more_bytes = sizeof(int32_t),
+                                    .pack = pack,
                                     .dot = dot};

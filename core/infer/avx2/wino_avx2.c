@@ -1,16 +1,16 @@
 /*
  * wino_avx2.c - Winograd F(2,3) by vpmaddubsw, position after position; see wino.h and tile_avx2.h.
  *
- * A pair of products adds at most 2 x 255 x |u| in magnitude: positions 1 and 2, |u| <= 3, take 21
- * groups in 16 bits (21 x 1530 = 32130), positions 0 and 3 a whole chunk (63 x 510 = 32130).
+ * A run of groups at a time is expanded and added in 16 bits; packed blocks say how long the runs
+ * of their positions are (run_avx2.h): [WINO_PLANES] int32 behind the constants.
  */
-#include "infer/avx2/tile_avx2.h"
+#include "infer/avx2/run_avx2.h"
 #include "infer/wino.h"
 
-#define CHUNK 63             /* groups expanded at a time */
-#define FLUSH 21             /* groups whose 16-bit sums cannot overflow at |u| <= 3 */
-#define PAIRS 112            /* of one walk over the weights */
-#define M     (PAIRS * ROWS) /* sums of a position */
+#define SURE      64             /* groups of a run that holds for any weights */
+#define SURE_WIDE 21             /* positions 1 and 2, |u| <= 3: 21 x 2 x 3 <= 128 */
+#define PAIRS     112            /* of one walk over the weights */
+#define M         (PAIRS * ROWS) /* sums of a position */
 
 INLINE void store_signed(int8_t *s, __m256i code, __m256i zero) {
     _mm256_store_si256((__m256i *)(void *)s, _mm256_sub_epi8(code, zero));
@@ -25,16 +25,6 @@ static void expand_wide(const uint8_t *w, int64_t n, int8_t *s) {
     }
 }
 
-/* Functions of their own: in a larger one gcc keeps the weights' address on the stack. */
-#define SIZED(nn)                                                                                  \
-    __attribute__((noinline)) static void tile_##nn(const int8_t *s, const uint8_t *x,             \
-                                                    int64_t step, const int32_t *offset,           \
-                                                    int64_t n, int32_t *acc, bool first) {         \
-        sized_tile(s, x, step, offset, n, acc, first, nn);                                         \
-    }
-SIZED(1)
-SIZED(2)
-
 /* n groups of all pairs; the sums go (first) to m or are added. */
 static void groups(const int8_t *s, const uint8_t *x, int64_t step, int64_t pairs,
                    const int32_t *offset, int64_t n, int32_t *m, bool first) {
@@ -44,18 +34,14 @@ static void groups(const int8_t *s, const uint8_t *x, int64_t step, int64_t pair
 }
 
 static void position(const trit_dot_shape *s, const uint8_t *w, const uint8_t *x, int64_t pairs,
-                     bool wide, int8_t *expanded, int32_t *m) {
-    for (int64_t g = 0; g < s->groups; g += CHUNK) {
-        const int64_t n = s->groups - g < CHUNK ? s->groups - g : CHUNK;
-        if (!wide) {
+                     bool wide, int64_t run, int8_t *expanded, int32_t *m) {
+    for (int64_t g = 0; g < s->groups; g += run) {
+        const int64_t n = s->groups - g < run ? s->groups - g : run;
+        if (wide)
+            expand_wide(w + g * 2 * ROWS, n, expanded);
+        else
             expand(w + g * ROWS, n, expanded);
-            groups(expanded, x, s->step, pairs, s->offset + g, n, m, g == 0);
-            continue;
-        }
-        expand_wide(w + g * 2 * ROWS, n, expanded);
-        for (int64_t i = 0; i < n; i += FLUSH)
-            groups(expanded + i * 4 * ROWS, x, s->step, pairs, s->offset + g + i,
-                   n - i < FLUSH ? n - i : FLUSH, m, g + i == 0);
+        groups(expanded, x, s->step, pairs, s->offset + g, n, m, g == 0);
     }
 }
 
@@ -78,20 +64,46 @@ static void combine(int64_t pairs, const int32_t *m, const int32_t *c, int32_t *
         }
 }
 
+static bool is_wide(int t) { return t == 1 || t == 2; }
+
+/* Where the parts of a packed block lie. */
+typedef struct {
+    const uint8_t *w[WINO_PLANES];
+    const int32_t *c; /* [2][ROWS] constants */
+    int32_t *run;     /* [WINO_PLANES] */
+} parts;
+
+static parts parts_of(const trit_wino_shape *s, const uint8_t *packed) {
+    const int64_t narrow = s->dot.groups * ROWS;
+    return (parts){.w = {packed + 4 * narrow, packed, packed + 2 * narrow, packed + 5 * narrow},
+                   .c = (const int32_t *)(const void *)(packed + 6 * narrow),
+                   .run = (int32_t *)(void *)(packed + trit_wino_bytes_w8(s))};
+}
+
+static size_t bytes(const trit_wino_shape *s) {
+    return trit_wino_bytes_w8(s) + WINO_PLANES * sizeof(int32_t);
+}
+
+static void pack(const trit_wino_shape *s, const int8_t *w, int64_t rows, uint8_t *packed) {
+    trit_wino_pack_w8(s, w, rows, packed);
+    const parts p = parts_of(s, packed);
+    for (int t = 0; t < WINO_PLANES; t++)
+        p.run[t] = is_wide(t) ? longest_run(p.w[t], s->dot.groups, SURE_WIDE, expand_wide, 2 * ROWS)
+                              : longest_run(p.w[t], s->dot.groups, SURE, expand, ROWS);
+}
+
 static void dot(const trit_wino_shape *s, const uint8_t *packed, const uint8_t *v, int64_t pairs,
                 const int32_t *sums, int32_t *acc, void *scratch) {
-    const int64_t narrow = s->dot.groups * ROWS;
-    const uint8_t *w[WINO_PLANES] = {packed + 4 * narrow, packed, packed + 2 * narrow,
-                                     packed + 5 * narrow};
-    const int32_t *c = (const int32_t *)(const void *)(packed + 6 * narrow);
+    const parts b = parts_of(s, packed);
     int8_t *expanded = scratch;
-    int32_t *m = (int32_t *)(void *)(expanded + CHUNK * 4 * ROWS);
+    int32_t *m = (int32_t *)(void *)(expanded + MOST_RUN * 4 * ROWS);
     (void)sums;
     for (int64_t p = 0; p < pairs; p += PAIRS, v += PAIRS * s->dot.step, acc += 2 * PAIRS * ROWS) {
         const int64_t n = pairs - p < PAIRS ? pairs - p : PAIRS;
         for (int t = 0; t < WINO_PLANES; t++)
-            position(&s->dot, w[t], v + t * s->plane, n, t == 1 || t == 2, expanded, m + t * M);
-        combine(n, m, c, acc);
+            position(&s->dot, b.w[t], v + t * s->plane, n, is_wide(t), b.run[t], expanded,
+                     m + t * M);
+        combine(n, m, b.c, acc);
     }
 }
 
@@ -102,8 +114,8 @@ const trit_wino_set trit_wino_avx2 = {.name = "avx2",
                                       .pairs = PAIRS,
                                       .least_rows = 17,
                                       .scratch =
-                                          CHUNK * 4 * ROWS + WINO_PLANES * M * sizeof(int32_t),
+                                          MOST_RUN * 4 * ROWS + WINO_PLANES * M * sizeof(int32_t),
                                       .supported = supported,
-                                      .bytes = trit_wino_bytes_w8,
-                                      .pack = trit_wino_pack_w8,
+                                      .bytes = bytes,
+                                      .pack = pack,
                                       .dot = dot};

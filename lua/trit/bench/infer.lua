@@ -60,7 +60,8 @@ local function add_ours(list, trit, args, work, threads)
   for _, bits in ipairs(args.bits) do
     local runner = work.model:runner { bits = bits, batch = args.batch }
     add { name = "packed, " .. runner:facts().kernels, runner = runner, bits = bits,
-      residual = residual(trit, runner:run(work.x), work.want), run = function() runner:run(work.x):close() end }
+      residual = residual(trit, runner:run(work.x), work.want),
+      run = function() runner:run(work.x):close() end }
   end
 end
 
