@@ -67,6 +67,9 @@ end
 function schemes.stepped(net, o)
   local list, passes, by = each_quantizer(net), o.passes or 1, o.by or 1
   if #list == 0 then core.raise("schemes.stepped: the network has no quantized layer") end
+  if math.type(passes) ~= "integer" or passes < 1 then
+    core.raise(("schemes.stepped: passes must be a whole number >= 1, not %s"):format(tostring(passes)))
+  end
   local blocks = math.min(o.blocks or 4, #list)
   local turns = blocks * passes
   for i, e in ipairs(list) do

@@ -63,14 +63,14 @@ function M.evaluate(model, ...)
 end
 
 --- Share of zero codes over all quantized weights, and average bits per weight of the model
--- (2 per ternary weight and term, 32 per other; scales counted).
+-- (2 per ternary weight and term, 32 per other; scales counted).  A layer whose quantizer sleeps is float.
 function M.sparsity(model)
   local zeros, coded, bits, total = 0, 0, 0, 0
   for _, m in model:quantizable() do
     local n = m.weight:numel()
     total = total + n
     local q = rawget(m, "quantizer")
-    if q then
+    if q and not q:asleep() then
       for _, row in ipairs(q:stats(m.weight)) do zeros = zeros + row.occupancy[2] * row.count end
       coded = coded + n
       bits = bits + n * q:bits()

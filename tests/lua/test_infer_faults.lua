@@ -72,6 +72,22 @@ describe("scores that are not numbers", function()
     refused(1, "scores of the packed model", "verify", bad, RUN, "--data", DATA)
   end)
 
+  it("fail trit eval, whose loss they would be", function()
+    local bad = saved("nan.trit", spoil(trained()))
+    refused(1, "nan.trit': some of its scores are not numbers", "eval", bad, "--data", DATA)
+    refused(1, "nan.trit': some of its scores are not numbers", "eval", bad, "--data", DATA, "--json")
+  end)
+
+  it("leave gradients and modes as they were when batches end in an error", function()
+    local net, runner = trained():train(), packed(trained()):runner {}
+    local ok = pcall(infer.compare_logits, runner, net, function() error("mine") end)
+    assert.is_false(ok)
+    assert.is_true(trit.core.grad_enabled())
+    assert.is_true(net.training)
+    assert.is_false(pcall(infer.compare_codes, {}, net))
+    assert.is_true(trit.core.grad_enabled())
+  end)
+
   it("stick in the largest difference", function()
     local good, bad = packed(trained()):runner {}, packed(spoil(trained())):runner {}
     local images = { trit.randn({ 1, 3, 16, 16 }, { seed = 1 }), trit.zeros { 1, 3, 16, 16 } }

@@ -268,6 +268,19 @@ describe("trit.schemes", function()
     trit.cross_entropy(m(x), trit.tensor { 1, 2, 3, 4 }):backward()
     assert.is_nil(m.conv1.weight.grad)
     assert.is_not_nil(m.conv2.weight.grad)
+    fails("schemes.stepped: passes must be a whole number >= 1, not 1.5", trit.schemes.stepped, m,
+      { passes = 1.5 })
+  end)
+
+  it("count a layer that sleeps as float", function()
+    local m = trit.schemes.delay(small(trit.quant.twn {}), { share = 0.5 })
+    local sparsity = require("trit.train").sparsity
+    local zeros, bits = sparsity(m)
+    assert.are.same({ 0, 32 }, { zeros, bits })
+    trit.schemes.set_progress(m, 0.6)
+    m(x)
+    zeros, bits = sparsity(m)
+    assert.is_true(zeros > 0 and bits < 3)
   end)
 
   it("freeze weights and train them again", function()

@@ -12,6 +12,7 @@ local core = require "trit.core"
 require "trit" -- ops as methods of tensors
 local fuse = require "trit.infer.fuse"
 local layer = require "trit.infer.layer"
+local mode = require "trit.nn.mode"
 local trace = require "trit.infer.trace"
 local weight = require "trit.nn.weight"
 
@@ -146,10 +147,8 @@ end
 -- codes of, or in another shape, differ wholly.
 -- Returns { codes =, differ =, layers = { { name =, codes =, differ =, why = or nil }, ... } }.
 function infer.compare_codes(model, net)
-  local old = core.grad_enabled(false)
-  net:eval()
+  local guard <close> = mode.evaluation(net) -- luacheck: ignore
   local result = { codes = 0, differ = 0, layers = compared_rows(model, net) }
-  core.grad_enabled(old)
   for _, row in ipairs(result.layers) do
     result.codes, result.differ = result.codes + row.codes, result.differ + row.differ
   end
@@ -164,8 +163,7 @@ function infer.compare_logits(runner, net, ...)
   local out = { count = 0, max_difference = 0, largest = 0, agree = 0,
     finite = { net = true, model = true }, top1 = { net = 0, model = 0 } }
   local ops, labelled = core.ops, false
-  local old = core.grad_enabled(false)
-  net:eval()
+  local guard <close> = mode.evaluation(net) -- luacheck: ignore
   for x, y in ... do
     local a, b = net(x), runner:run(x)
     local d = a:max_difference(b)
@@ -181,7 +179,6 @@ function infer.compare_logits(runner, net, ...)
       out.top1.model = out.top1.model + ops.topk_correct(b, y, { k = 1 }):item()
     end
   end
-  core.grad_enabled(old)
   local n = math.max(out.count, 1)
   out.agree = out.agree / n
   out.top1 = labelled and { net = out.top1.net / n, model = out.top1.model / n } or nil
