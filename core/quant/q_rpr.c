@@ -115,10 +115,21 @@ static bool real(const trit_quant_call *c, int64_t i) {
     return c->training && isnan(c->learn[HELD][i]);
 }
 
+typedef struct {
+    const trit_quant_call *c;
+    const float *g;
+    float *dw;
+} pass_on;
+
+static void pass_on_body(void *context, const trit_segment *s) {
+    const pass_on *m = context;
+    for (int64_t i = s->at; i < s->at + s->n; i++) m->dw[i] = real(m->c, i) ? m->g[i] : 0;
+}
+
 static trit_status backward(const trit_quant_call *c, const float *g, float *dw,
                             float *const dlearn[TRIT_MAX_LEARN]) {
     (void)dlearn;
-    for (int64_t i = 0; dw && i < c->n; i++) dw[i] = real(c, i) ? g[i] : 0;
+    if (dw) trit_rows_each(&c->rows, pass_on_body, &(pass_on){c, g, dw});
     return TRIT_OK;
 }
 
