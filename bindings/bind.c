@@ -133,7 +133,7 @@ trit_tensor **bind_tensor_box(lua_State *L) { return (trit_tensor **)bind_box(L,
  */
 #define GLANCE ((size_t)64 << 20)
 #define SLACK  ((size_t)2 << 20)
-static size_t boxed, needed; /* needed: the most that a collection left in use */
+static size_t boxed, needed; /* needed: the most that collections left in use, of late */
 
 void bind_tensor_set(lua_State *L, trit_tensor **box, trit_tensor *t) {
     *box = t;
@@ -143,6 +143,7 @@ void bind_tensor_set(lua_State *L, trit_tensor **box, trit_tensor *t) {
     if (trit_mem_query().live <= needed + needed / 16 + SLACK) return;
     lua_gc(L, LUA_GCCOLLECT);
     const size_t left = trit_mem_query().live;
+    needed -= needed / 4; /* a large phase that is over counts less each time */
     if (left > needed) needed = left;
 }
 

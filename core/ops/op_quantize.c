@@ -4,6 +4,7 @@
  * The call's user data is a trit_quant_state, made by whoever applies the quantizer; forward fills
  * it, backward reads it.  The quantizer's own file has the equations.
  */
+#include "tensor/tensor.h"
 #include "trit/op.h"
 #include "trit/quant.h"
 
@@ -41,8 +42,13 @@ static trit_status infer(const trit_call *c, trit_shape *out) {
 
 static trit_status forward(trit_call *c) {
     trit_quant_state *s = c->user;
-    /* Other weights, layers that share a quantizer: a promise about these is none about those. */
-    s->call.same = s->call.same && s->valid && s->call.w == c->in[0]->data;
+    /* The promise is of the last forward's weights: not of others that share the quantizer, nor of
+     * a layer's that has not run since they changed. */
+    const trit_storage *w = c->in[0]->storage;
+    s->call.same = s->call.same && s->valid && s->call.w == c->in[0]->data &&
+                   s->serial == w->serial && s->changes == w->changes;
+    s->serial = w->serial;
+    s->changes = w->changes;
     s->valid = false;
     TRIT_TRY(trit_quant_state_fit(s, c->in[0]));
     trit_quant_call *q = working_set(c);

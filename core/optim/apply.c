@@ -52,6 +52,7 @@ trit_status trit_optimizer_step(const trit_optimizer *o, const trit_args *args, 
                                 trit_tensor *p, const trit_tensor *g, trit_tensor *const *slot) {
     trit_tensor *copy = NULL;
     TRIT_TRY(check(o, args, p, g, slot));
+    TRIT_TRY(trit_tensor_will_change(p));
     if (!trit_same_strides(g, p)) {
         TRIT_TRY(trit_tensor_like(p, &copy));
         trit_tensor_copy(copy, g); /* shapes agree: cannot fail */

@@ -41,8 +41,10 @@ trit_status trit_tensor_hollow(const trit_shape *shape, trit_layout layout, trit
     if (n < 0)
         return trit_fail(TRIT_ERR_SHAPE, "tensor: shape %s is not possible",
                          trit_shape_text(shape, text, sizeof text));
+    static _Atomic uint64_t made;
     trit_storage *s = calloc(1, sizeof *s);
     if (!s) return trit_fail(TRIT_ERR_MEM, "out of memory: no room for a tensor handle");
+    s->serial = ++made;
     s->bytes = (size_t)n * sizeof(float);
     head.storage = s;
     trit_status status = trit_tensor_view(&head, shape, head.stride, 0, out);

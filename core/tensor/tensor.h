@@ -11,7 +11,8 @@ struct trit_storage {
     int pins;       /* recorded calls that take this temporary as a constant operand */
     bool left;      /* its scope is gone: the last pin drops it */
     size_t bytes;
-    uint64_t changes; /* how often a script changed values in place */
+    uint64_t changes; /* how often a script or an optimizer changed values in place */
+    uint64_t serial;  /* of all storages ever made: addresses come again, numbers do not */
     float *block;     /* NULL once dropped */
 };
 

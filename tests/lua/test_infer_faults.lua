@@ -74,8 +74,8 @@ describe("scores that are not numbers", function()
 
   it("fail trit eval, whose loss they would be", function()
     local bad = saved("nan.trit", spoil(trained()))
-    refused(1, "nan.trit': some of its scores are not numbers", "eval", bad, "--data", DATA)
-    refused(1, "nan.trit': some of its scores are not numbers", "eval", bad, "--data", DATA, "--json")
+    refused(1, "nan.trit': some of its scores are not finite", "eval", bad, "--data", DATA)
+    refused(1, "nan.trit': some of its scores are not finite", "eval", bad, "--data", DATA, "--json")
   end)
 
   it("leave gradients and modes as they were when batches end in an error", function()

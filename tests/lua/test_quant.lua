@@ -206,10 +206,13 @@ describe("a quantizer object", function()
     q(v)
     local before = q:stats()[1].sigma
     v:copy(doubled)
-    q(v, true) -- broken: what was known is used
-    assert.are.equal(before, q:stats()[1].sigma)
-    q(v)
+    q(v, true) -- a promise that is broken, and found out
     assert.is_true(math.abs(q:stats()[1].sigma / before - 2) < 1e-6)
+    v:requires_grad(true).grad = weights(0.5)
+    trit.optim.sgd({ v }, { lr = 1 }):step()
+    q(v, true)
+    assert.is_true(math.abs(q:stats()[1].sigma / before - 2) > 0.1)
+    assert.is_true(q:scale():equal(other(v) and other:scale()))
   end)
 
   it("can be applied twice before backward", function()

@@ -195,9 +195,10 @@ trit_status trit_quant_sides(const trit_quant_call *c, const float *g, double *p
  */
 typedef struct {
     int refs;
-    trit_quant_call call; /* w, learn and wq are borrowed during forward and backward only */
-    bool valid;           /* forward succeeded: the outputs hold what it left */
-    trit_shape shape;     /* of the weights */
+    trit_quant_call call;     /* w, learn and wq are borrowed during forward and backward only */
+    uint64_t serial, changes; /* of the weights' storage, when forward saw them */
+    bool valid;               /* forward succeeded: the outputs hold what it left */
+    trit_shape shape;         /* of the weights */
     int64_t stride[TRIT_MAX_DIM];
 } trit_quant_state;
 

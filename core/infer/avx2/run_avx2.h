@@ -4,9 +4,10 @@
  *
  * A lane adds the products of two weights of every group with bytes x <= 255.  Its sum lies between
  * -255 times its negative weights and 255 times its positive ones, so it holds as long as neither
- * part is above 128: 64 groups of two weights -1, 0, 1 whatever they are, and two or three times as
- * many where some are 0 and the others of both signs.  Whoever packs a block finds its longest run;
- * every run less is 8 sums widened, loaded and stored a tile.
+ * part is above 128: 64 groups of two weights -1, 0, 1 whatever they are (21 of weights up to 3),
+ * and half as many again (four times as many) where some are 0 and the others of both signs.
+ * Whoever packs a block finds its longest run; every run less is 8 sums widened, loaded and stored
+ * a tile.
  */
 #ifndef TRIT_INFER_RUN_AVX2_H
 #define TRIT_INFER_RUN_AVX2_H
@@ -15,6 +16,7 @@
 
 #define MOST_RUN   96  /* groups: 12 KiB; what longer ones save they evict from the first cache */
 #define LANE_HOLDS 128 /* 128 x 255 < 2^15 */
+#define TRIES      8   /* numbers of parts looked at: odd weights must not cost minutes */
 
 /* n groups of packed weights -> [group][field][8 rows][4 k] signed bytes. */
 typedef void expander(const uint8_t *w, int64_t n, int8_t *s);
@@ -39,15 +41,17 @@ static inline bool holds(const uint8_t *w, int64_t n, expander *expand_group, in
 /* The longest run into which all groups of a block part evenly; `sure` holds for any weights. */
 static inline int32_t longest_run(const uint8_t *w, int64_t groups, int64_t sure,
                                   expander *expand_group, int64_t group_bytes) {
-    for (int64_t parts = (groups + MOST_RUN - 1) / MOST_RUN;; parts++) {
+    const int64_t fewest = (groups + MOST_RUN - 1) / MOST_RUN;
+    for (int64_t parts = fewest; parts < fewest + TRIES; parts++) {
         const int64_t run = (groups + parts - 1) / parts;
-        if (run <= sure) return (int32_t)sure;
+        if (run <= sure) break;
         bool all = true;
         for (int64_t g = 0; g < groups && all; g += run)
             all = holds(w + g * group_bytes, groups - g < run ? groups - g : run, expand_group,
                         group_bytes);
         if (all) return (int32_t)run;
     }
+    return (int32_t)sure;
 }
 
 /* Functions of their own: in a larger one gcc keeps the weights' address on the stack. */

@@ -48,7 +48,7 @@ function eval.run(args)
   local began = require("luv").hrtime()
   local r = trit.infer.evaluate(runner, data:test())
   r.seconds = (require("luv").hrtime() - began) * 1e-9
-  if r.loss ~= r.loss then return nil, ("'%s': some of its scores are not numbers"):format(args.model) end
+  if r.loss - r.loss ~= 0 then return nil, ("'%s': some of its scores are not finite"):format(args.model) end
   r.model, r.data, r.bits, r.kernels = args.model, args.data, args.bits, runner:facts().kernels
   if args.json then
     print(require("trit.json").encode(r, { indent = true }))

@@ -8,7 +8,8 @@
 -- scale = "sample_mean") are applied as usual in that pass: it costs the gradient of the quantized
 -- weight, dL/dw', as much time as in the weight pass; dL/dw of the latent weights is not formed.
 --
--- mode.same_weights is set in the weight pass that follows it: only thresholds have moved between.
+-- mode.same_weights is set in the weight pass that follows it: only thresholds have moved between.  The core
+-- believes it of weights that it saw in that pass, and that nobody has changed since.
 
 local core = require "trit.core"
 
