@@ -37,31 +37,16 @@ static const float *sparse_pixel(const trit_sparse *s, const float *p, const lin
     return p + ((r->n * P + r->h / s->stride) * Q + q) * s->channels;
 }
 
-static void make_sparse(const trit_make *r, int64_t first, int64_t count, float *dst) {
-    const trit_sparse *s = &r->sparse;
-    memset(dst, 0, (size_t)(count * r->C) * sizeof *dst);
-    for (int64_t i = 0; i < count;) {
-        const line_run run = run_at(s, first + i, count - i);
-        const int64_t end = run.w + run.count;
-        if (run.h % s->stride == 0)
-            for (int64_t q = (run.w + s->stride - 1) / s->stride; q * s->stride < end; q++)
-                memcpy(dst + (i + q * s->stride - run.w) * r->C, sparse_pixel(s, r->p, &run, q),
-                       (size_t)r->C * sizeof *dst);
-        i += run.count;
-    }
-}
-
-/* Channels [c0, c1) of rows first .. first+count-1 of v += those of the sparse array. */
-static void add_sparse(const trit_take *t, int64_t first, int64_t count, int64_t c0, int64_t c1,
-                       float *v) {
-    const trit_sparse *s = &t->sparse;
+/* Channels [c0, c1) of `count` rows of C += those of the sparse array; `rows` is row `first`. */
+static void add_sparse(const trit_sparse *s, const float *p, int64_t first, int64_t count,
+                       int64_t c0, int64_t c1, int64_t C, float *rows) {
     for (int64_t i = 0; i < count;) {
         const line_run run = run_at(s, first + i, count - i);
         const int64_t end = run.w + run.count;
         if (run.h % s->stride == 0)
             for (int64_t q = (run.w + s->stride - 1) / s->stride; q * s->stride < end; q++) {
-                const float *from = sparse_pixel(s, t->add, &run, q);
-                float *to = v + (first + i + q * s->stride - run.w) * t->C;
+                const float *from = sparse_pixel(s, p, &run, q);
+                float *to = rows + (i + q * s->stride - run.w) * C;
                 for (int64_t c = c0; c < c1; c++) to[c] += from[c];
             }
         i += run.count;
@@ -71,19 +56,23 @@ static void add_sparse(const trit_take *t, int64_t first, int64_t count, int64_t
 /* --------------------------------------------------------------------- some rows, all rows */
 
 void trit_rows_make(const trit_make *r, int64_t first, int64_t count, float *dst) {
-    if (r->sparse.stride)
-        make_sparse(r, first, count, dst);
-    else
+    if (!r->sparse.stride) {
         trit_kernels()->rows_make(r, first, count, dst);
+        return;
+    }
+    memset(dst, 0, (size_t)(count * r->C) * sizeof *dst);
+    add_sparse(&r->sparse, r->p, first, count, 0, r->C, r->C, dst);
 }
 
 void trit_rows_take(const trit_take *t, int64_t first, int64_t count, int64_t c0, int64_t c1,
                     float *v, double *sums) {
-    trit_take rest = *t;
-    if (t->add && t->sparse.stride) {
-        add_sparse(t, first, count, c0, c1, v);
-        rest.add = NULL;
+    if (!t->add || !t->sparse.stride) {
+        trit_kernels()->rows_take(t, first, count, c0, c1, v, sums);
+        return;
     }
+    trit_take rest = *t;
+    rest.add = NULL;
+    add_sparse(&t->sparse, t->add, first, count, c0, c1, t->C, v + first * t->C);
     trit_kernels()->rows_take(&rest, first, count, c0, c1, v, sums);
 }
 
